@@ -1,0 +1,1 @@
+"""What people write: the models of the custom resources, their conditions and the catalogue of reasons."""

@@ -1,0 +1,1 @@
+"""kubectl-algorithm: the plugin that people use."""

@@ -1,0 +1,95 @@
+"""manifest.json: the list of outputs and the run record in one. Written last; counts only by its announced sha256."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from algorithm_operator.api.algorithm import OverlaySegment
+from algorithm_operator.api.base import Model
+from algorithm_operator.api.job import ImageGeometry
+from algorithm_operator.contract.plan import Limits, PlannedAlgorithm, PlannedJob
+from algorithm_operator.contract.reports import ExitRecord
+
+MAX_MANIFEST_BYTES = 1024 * 1024
+
+
+class ManifestFile(Model):
+    """A stored file, by path below the attempt's folder."""
+
+    path: str
+    bytes: int
+    sha256: str
+
+
+class ManifestInput(Model):
+    """An input as it was staged: where it came from, and its hash."""
+
+    slug: str
+    kind: str
+    relative_path: str
+    source: str
+    bytes: int
+    sha256: str
+    image: ImageGeometry | None = None
+
+
+class ManifestOutput(Model):
+    """A checked output: a file of the attempt's folder, and the value where it is small enough to carry."""
+
+    slug: str
+    kind: str
+    relative_path: str
+    file: ManifestFile | None = None
+    value: Any = None
+    has_value: bool = False
+    image: ImageGeometry | None = None
+    overlay_segments: list[OverlaySegment] | None = None
+
+
+class Probe(Model):
+    """What the gate saw of one target."""
+
+    name: str
+    address: str
+    closed: bool
+    node_local: bool = False
+    attempts: int
+    open_attempts: int
+
+
+class IsolationSeen(Model):
+    """The gate's observation."""
+
+    probes: list[Probe]
+    seconds: float
+    seccomp: bool | None = None
+
+
+class StageRecord(Model):
+    """What stage leaves for collect (a file on the runner volume, written before the gate's end)."""
+
+    started_at: str
+    started_at_boottime: float
+    staged_seconds: float
+    inputs: list[ManifestInput]
+    isolation: IsolationSeen | None = None
+
+
+class Manifest(Model):
+    """The run record."""
+
+    schema_: Literal["algorithm-operator.dev/manifest/v1"] = "algorithm-operator.dev/manifest/v1"
+    job: PlannedJob
+    algorithm: PlannedAlgorithm
+    pod: dict[str, str]
+    limits: Limits
+    isolation: IsolationSeen
+    started_at: str
+    finished_at: str
+    exit: ExitRecord
+    inputs: list[ManifestInput]
+    outputs: list[ManifestOutput]
+    logs: list[ManifestFile]
+    undeclared_files: int = 0
+    undeclared_bytes: int = 0
+    timing: dict[str, float]

@@ -1,0 +1,1 @@
+"""The process: kopf wiring, reconcile, settings, canary, metrics."""

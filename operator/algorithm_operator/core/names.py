@@ -1,0 +1,70 @@
+"""Names of children, labels, annotations, mounts and paths: the words that the parts share. Pure."""
+
+from __future__ import annotations
+
+from algorithm_operator.api.base import GROUP
+
+MANAGED_BY = "app.kubernetes.io/managed-by"
+OPERATOR = "algorithm-operator"
+LABEL_ROLE = f"{GROUP}/role"
+LABEL_JOB = f"{GROUP}/job"
+LABEL_ATTEMPT = f"{GROUP}/attempt"
+LABEL_STORE = f"{GROUP}/store"
+ROLE_RUN = "run"
+ROLE_SALVAGE = "salvage"
+ROLE_STORE = "store"
+ANNOTATION_PLAN = f"{GROUP}/plan"
+ANNOTATION_SPEC_HASH = f"{GROUP}/spec-hash"
+POD_FINALIZER = f"{GROUP}/accounting"
+FIELD_MANAGER = OPERATOR
+DENY_ALL_POLICY = "algorithm-operator-deny-all"
+"""The one static policy of a job namespace: it selects every Pod that has LABEL_ROLE."""
+STORE_LEASE_PREFIX = "algorithm-operator-store-"
+"""A Lease of that name asks the operator for the store Pod of a DataStore, for as long as it is renewed."""
+
+STAGE, COLLECT, ALGORITHM = "stage", "collect", "algorithm"
+
+PLAN_MOUNT = "/plan"
+PLAN_FILE = "/plan/plan.json"
+RUNNER_MOUNT = "/.algorithm-operator/bin"
+LOGS_MOUNT = "/.algorithm-operator/logs"
+INPUT_MOUNT, OUTPUT_MOUNT, TMP_MOUNT = "/input", "/output", "/tmp"
+STORES_MOUNT = "/stores"
+"""Inputs of stage: /stores/<input index>/<file index> is a subPath mount of exactly that file or folder."""
+STORE_MOUNT = "/store"
+"""collect and salvage: the attempt's own folder. The store Pod: the whole volume."""
+SCRATCH_MOUNT = "/scratch"
+"""A small emptyDir for our own containers, whose root filesystem is read-only."""
+STAGE_RECORD = "stage.json"
+"""On the runner volume: /.algorithm-operator/bin/stage.json, written by stage and read by collect."""
+RUN_CONFIG = "run.json"
+RUNNER_BINARY = "runner"
+COLLECT_SOCKET = "@algorithm-operator/collect"
+FRAME_PREFIX = "AOM1"
+STORE_PORT = 8080
+MAX_JOB_NAME = 50
+
+
+def run_pod(job: str, attempt: int) -> str:
+    """The run Pod of an attempt; the name is the lock against a second one."""
+    return f"{job}-{attempt}-run"
+
+
+def salvage_pod(job: str, attempt: int) -> str:
+    """The Pod that prints a manifest whose log was lost."""
+    return f"{job}-{attempt}-salvage"
+
+
+def store_pod(store: str) -> str:
+    """The store Pod of a DataStore."""
+    return f"{store[:200]}-store"
+
+
+def store_lease(store: str) -> str:
+    """The Lease that keeps the store Pod running."""
+    return f"{STORE_LEASE_PREFIX}{store}"
+
+
+def attempt_folder(job: str, job_uid: str, attempt: int) -> str:
+    """The attempt's own folder below the output store's root."""
+    return f"{job}/{job_uid}/{attempt}"

@@ -1,0 +1,1 @@
+"""Talking to the API server and registries: client, store and watches, work queue, lease."""
