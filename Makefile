@@ -6,7 +6,6 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 
 PYTHON ?= python3
-GO_SERIES := 1.26
 VENV := .venv
 BIN := $(VENV)/bin
 CLUSTER := $(PYTHON) tests/cluster
@@ -15,7 +14,7 @@ say = @printf '\n==> %s\n' '$(1)'
 
 .PHONY: help
 help: ## List the targets
-	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r name text; do printf '  %-16s %s\n' "$$name" "$$text"; done
+	@sed -nE 's/^([a-z0-9-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r name text; do printf '  %-16s %s\n' "$$name" "$$text"; done
 
 # --- development environment -------------------------------------------------------------------------------
 
@@ -30,3 +29,109 @@ $(VENV)/.complete: requirements/dev.txt pyproject.toml
 	@$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements/dev.txt
 	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
+
+.PHONY: lock
+lock: venv ## Resolve requirements/*.txt anew from pyproject.toml
+	$(call say,resolving requirements)
+	@compile() { $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' --upgrade "$$@"; }; \
+	compile --output-file requirements/dev.txt pyproject.toml --all-extras --group dev; \
+	for extra in operator steps cli; do compile --constraints requirements/dev.txt --output-file requirements/$$extra.txt pyproject.toml --extra $$extra; done; \
+	compile --output-file requirements/go.txt --group pyproject.toml:go
+
+# --- checks that need no cluster ---------------------------------------------------------------------------
+
+.PHONY: unit
+unit: venv ## Unit tests, without a cluster
+	$(call say,unit tests)
+	@$(BIN)/pytest tests/unit
+
+.PHONY: lint
+lint: venv ## ruff, mypy --strict and the import contracts
+	$(call say,lint)
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+.PHONY: format
+format: venv ## Format the Python code
+	@$(BIN)/ruff check --fix --quiet . || true
+	@$(BIN)/ruff format .
+
+.PHONY: runner
+runner: build/runner ## Build the runner (PID 1 of the algorithm) into build/
+
+build/runner: $(wildcard runner/*.go runner/go.mod runner/go.sum)
+	$(call say,runner)
+	@mkdir -p build
+	@cd runner && CGO_ENABLED=0 ../scripts/go build -mod=readonly -trimpath -buildvcs=false -ldflags '-s -w' -o ../$@ .
+
+.PHONY: runner-test
+runner-test: ## Vet and test the runner
+	$(call say,runner tests)
+	@cd runner && ../scripts/go vet ./... && ../scripts/go test ./...
+
+# --- generated files ---------------------------------------------------------------------------------------
+
+.PHONY: crds
+crds: venv ## Generate crds/ from the API models
+	@$(BIN)/python -m algorithm_operator.api.crd
+
+.PHONY: check-generated
+check-generated: crds ## Fail if generated files are not what is committed
+	$(call say,generated files are current)
+	@git diff --exit-code --stat -- crds && test -z "$$(git status --porcelain -- crds)" || { echo 'crds/ is not current: run `make crds` and commit'; exit 1; }
+
+# --- the test cluster --------------------------------------------------------------------------------------
+
+.PHONY: cluster-up
+cluster-up: ## Start the test cluster (builds it the first time) or use the running one
+	$(call say,test cluster)
+	@$(CLUSTER) up
+
+.PHONY: cluster-status
+cluster-status: ## Say what runs
+	@$(CLUSTER) status
+
+.PHONY: cluster-down
+cluster-down: ## Stop the test cluster and take away all that is its own
+	@$(CLUSTER) down
+
+.PHONY: images
+images: ## Build the images and push them to the test cluster's registry
+	$(call say,images)
+	@$(CLUSTER) build-images
+
+.PHONY: chart
+chart: venv cluster-up ## Tests of the chart
+	@$(BIN)/pytest tests/chart
+
+.PHONY: e2e
+e2e: venv cluster-up images ## Tests of whole jobs
+	@$(BIN)/pytest tests/e2e
+
+.PHONY: demo
+demo: venv cluster-up images ## A real brain MRI through a sealed job
+	@$(BIN)/python scripts/demo.py
+
+.PHONY: bench
+bench: venv cluster-up images ## Measure
+	@$(BIN)/pytest tests/bench -m bench -s
+
+# --- all of it ---------------------------------------------------------------------------------------------
+
+.PHONY: test
+test: ## Every test: the unit tests first and alone, then all others on one cluster
+	@$(MAKE) unit
+	@$(MAKE) lint
+	@$(MAKE) runner-test
+	@$(MAKE) check-generated
+	@$(MAKE) cluster-up
+	@$(MAKE) images
+	$(call say,tests on the cluster)
+	@$(BIN)/pytest tests examples --ignore=tests/unit -m 'not bench'
+
+.PHONY: clean
+clean: ## Remove what was built here; the cluster and its cache stay
+	@rm -rf build dist demo-output .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	@find . -path ./$(VENV) -prune -o -name __pycache__ -type d -print0 | xargs -0 -r rm -rf
