@@ -50,7 +50,7 @@ lint: venv ## ruff, mypy --strict and the import contracts
 	$(call say,lint)
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy
+	@$(BIN)/mypy operator tests $(wildcard scripts/*.py)
 	@$(BIN)/lint-imports
 
 .PHONY: format
