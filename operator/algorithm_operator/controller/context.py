@@ -1,0 +1,61 @@
+"""What a reconciler is given: the key to look at, and the process's parts."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Literal, NamedTuple, Protocol
+
+from algorithm_operator.controller.canary import Canary
+from algorithm_operator.controller.config import Settings
+from algorithm_operator.controller.metrics import Metrics
+from algorithm_operator.kube.client import Client
+from algorithm_operator.kube.store import Store
+
+Kind = Literal["Algorithm", "AlgorithmJob", "DataStore"]
+
+
+class Key(NamedTuple):
+    """One object to reconcile."""
+
+    kind: Kind
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}/{self.namespace}/{self.name}"
+
+
+class Clock:
+    """The time; tests replace it."""
+
+    def now(self) -> datetime:
+        """The wall clock, in UTC."""
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        """Seconds that never jump."""
+        return time.monotonic()
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The parts of the process that a reconciler works with."""
+
+    client: Client
+    store: Store
+    settings: Settings
+    canary: Canary
+    metrics: Metrics
+    clock: Clock = field(default_factory=Clock)
+
+
+class Reconcile(Protocol):
+    """`controller/reconcile.py` has the one: brings the object of `key` one step on.
+
+    Returns the seconds until the next look (None: only when something changes). An exception is logged with the
+    key, and the key is tried again with backoff; other keys go on.
+    """
+
+    async def __call__(self, key: Key, context: Context) -> float | None: ...

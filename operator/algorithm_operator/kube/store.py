@@ -1,0 +1,107 @@
+"""The last known objects by key, fed by watch events and by our own writes; whoever is interested hears of changes.
+
+The framework that feeds it never reports objects that were deleted while a watch was down, so the store is pruned
+against a list now and then. What it holds is a cache: "the object is gone" is believed only after a live 404.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from algorithm_operator.kube.resources import Body, Resource
+
+ObjectKey = tuple[str, str]
+"""(namespace, name); the namespace of cluster-wide objects is ""."""
+
+_TOMBSTONES = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """An object came (`before` None), changed, or went (`after` None)."""
+
+    resource: Resource
+    namespace: str
+    name: str
+    before: Body | None
+    after: Body | None
+
+    @property
+    def body(self) -> Body:
+        """The newest body that there is."""
+        body = self.after if self.after is not None else self.before
+        assert body is not None  # noqa: S101
+        return body
+
+
+class Store:
+    """Objects by resource, namespace and name. Bodies are shared: readers must not change them."""
+
+    def __init__(self) -> None:
+        self._objects: dict[Resource, dict[ObjectKey, Body]] = defaultdict(dict)
+        self._namespaces: dict[tuple[Resource, str], set[ObjectKey]] = defaultdict(set)
+        self._owners: dict[tuple[Resource, str], set[ObjectKey]] = defaultdict(set)
+        self._deleted: OrderedDict[str, None] = OrderedDict()
+        self._written: dict[tuple[Resource, ObjectKey], int] = {}
+        self._puts = 0
+        self._listeners: list[Callable[[Change], None]] = []
+
+    def subscribe(self, listener: Callable[[Change], None]) -> None:
+        """Call `listener` after every change. It must not block, and must not change the store."""
+        self._listeners.append(listener)
+
+    # --- reading
+
+    def get(self, resource: Resource, namespace: str | None, name: str) -> Body | None:
+        """The last known object."""
+        return self._objects[resource].get((namespace or "", name))
+
+    def by_namespace(self, resource: Resource, namespace: str) -> list[Body]:
+        """All objects of a namespace, by name."""
+        objects = self._objects[resource]
+        return [objects[key] for key in sorted(self._namespaces[resource, namespace])]
+
+    def by_owner(self, resource: Resource, owner_uid: str) -> list[Body]:
+        """All objects with an ownerReference to that uid, by name."""
+        objects = self._objects[resource]
+        return [objects[key] for key in sorted(self._owners[resource, owner_uid])]
+
+    def by_label(self, resource: Resource, namespace: str, label: str, value: str) -> list[Body]:
+        """All objects of a namespace with that label, by name."""
+        return [b for b in self.by_namespace(resource, namespace) if labels(b).get(label) == value]
+
+    def all(self, resource: Resource) -> Iterator[Body]:
+        """All objects of a kind, in no order."""
+        return iter(list(self._objects[resource].values()))
+
+    # --- writing
+
+    def put(self, resource: Resource, body: Mapping[str, object]) -> None:
+        """Take `body` in, less managedFields, unless what is known is newer or its deletion has been seen."""
+        raise NotImplementedError
+
+    def delete(self, resource: Resource, body: Mapping[str, object]) -> None:
+        """Forget the object that `body` describes (its last state), if it is the one that is known."""
+        raise NotImplementedError
+
+    def mark(self) -> int:
+        """A point in time for `prune`: take it before listing."""
+        return self._puts
+
+    def prune(
+        self, resource: Resource, namespace: str | None, listed: Iterable[ObjectKey], since: int
+    ) -> int:
+        """Forget the objects (of that namespace, None: all) that a list does not hold; returns how many.
+
+        Objects put after `since` are kept: they may be younger than the list.
+        """
+        raise NotImplementedError
+
+
+def labels(body: Mapping[str, object]) -> Mapping[str, str]:
+    """metadata.labels, if there are any."""
+    metadata = body.get("metadata")
+    found = metadata.get("labels") if isinstance(metadata, Mapping) else None
+    return found if isinstance(found, Mapping) else {}
