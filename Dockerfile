@@ -51,20 +51,20 @@ WORKDIR /
 USER 65532:65532
 
 FROM runtime AS operator
+COPY --from=operator-environment /opt/venv /opt/venv
+COPY --from=package /opt/algorithm-operator /opt/algorithm-operator
+ENTRYPOINT ["/opt/venv/bin/python", "-m", "algorithm_operator.controller"]
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="algorithm-operator" \
       org.opencontainers.image.description="Runs medical-imaging algorithms on Kubernetes: the controller" \
       org.opencontainers.image.revision="${REVISION}"
-COPY --from=operator-environment /opt/venv /opt/venv
-COPY --from=package /opt/algorithm-operator /opt/algorithm-operator
-ENTRYPOINT ["/opt/venv/bin/python", "-m", "algorithm_operator.controller"]
 
 FROM runtime AS steps
-ARG REVISION=unknown
-LABEL org.opencontainers.image.title="algorithm-operator-steps" \
-      org.opencontainers.image.description="Runs medical-imaging algorithms on Kubernetes: what runs inside a job's Pods" \
-      org.opencontainers.image.revision="${REVISION}"
 COPY --from=steps-environment /opt/venv /opt/venv
 COPY --from=runner /out/runner /usr/local/bin/runner
 COPY --from=package /opt/algorithm-operator /opt/algorithm-operator
 ENTRYPOINT ["/opt/venv/bin/python", "-m", "algorithm_operator.steps"]
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="algorithm-operator-steps" \
+      org.opencontainers.image.description="Runs medical-imaging algorithms on Kubernetes: what runs inside a job's Pods" \
+      org.opencontainers.image.revision="${REVISION}"
