@@ -68,7 +68,9 @@ def with_condition(
 ) -> list[Condition]:
     """`conditions` with that one set; lastTransitionTime moves only when its status does. None is Unknown."""
     existing = list(conditions)
-    word: Literal["True", "False", "Unknown"] = "Unknown" if status is None else ("True" if status else "False")
+    word: Literal["True", "False", "Unknown"] = (
+        "Unknown" if status is None else ("True" if status else "False")
+    )
     before = find(existing, type_)
     unchanged = before is not None and before.status == word
     fresh = Condition(

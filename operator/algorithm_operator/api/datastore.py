@@ -22,11 +22,15 @@ class DataStoreSpec(Model):
     persistent_volume_claim: PersistentVolumeClaimSource
     gid: Annotated[
         int | None,
-        Field(ge=1, le=4294967294, description="Group of the store's root (mode 2770); run Pods get it as a "
-              "supplemental group."),
+        Field(
+            ge=1,
+            le=4294967294,
+            description="Group of the store's root (mode 2770); run Pods get it as a supplemental group.",
+        ),
     ] = None
     default: Annotated[
-        bool, Field(description="Outputs of jobs that name no outputStore go here; one DataStore a namespace.")
+        bool,
+        Field(description="Outputs of jobs that name no outputStore go here; one DataStore a namespace."),
     ] = False
 
 

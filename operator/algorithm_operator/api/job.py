@@ -33,7 +33,9 @@ class StorePaths(Model):
     """Files of a DataStore, by path below its root; an entry that ends in "/" is a folder."""
 
     name: ObjectName
-    paths: Annotated[list[Annotated[str, Field(min_length=1, max_length=1024)]], Field(min_length=1, max_length=64)]
+    paths: Annotated[
+        list[Annotated[str, Field(min_length=1, max_length=1024)]], Field(min_length=1, max_length=64)
+    ]
 
 
 class JobInput(Model):

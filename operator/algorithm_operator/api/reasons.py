@@ -114,7 +114,9 @@ _IN, _ALG, _INFRA = Blame.INPUT, Blame.ALGORITHM, Blame.INFRASTRUCTURE
 
 CATALOGUE: dict[Reason, Entry] = {
     Reason.ALGORITHM_NOT_FOUND: Entry(
-        _WAIT, False, 'There is no Algorithm "{algorithm}" in namespace {namespace}; the job runs once it is created.'
+        _WAIT,
+        False,
+        'There is no Algorithm "{algorithm}" in namespace {namespace}; the job runs once it is created.',
     ),
     Reason.ALGORITHM_NOT_READY: Entry(_WAIT, False, 'Algorithm "{algorithm}" is not ready: {why}'),
     Reason.STORE_NOT_FOUND: Entry(
@@ -139,19 +141,29 @@ CATALOGUE: dict[Reason, Entry] = {
         'NetworkPolicy "{policy}" in namespace {namespace} opens the run Pods (policies add up). '
         "An admin narrows its podSelector or removes it.",
     ),
-    Reason.QUOTA_EXCEEDED: Entry(_WAIT, False, "The namespace's quota leaves no room for the job's Pod: {why}"),
+    Reason.QUOTA_EXCEEDED: Entry(
+        _WAIT, False, "The namespace's quota leaves no room for the job's Pod: {why}"
+    ),
     Reason.ADMISSION_DENIED: Entry(_WAIT, False, "The cluster refuses the job's Pod: {why}"),
     Reason.NO_GPU_NODE: Entry(
-        _WAIT, False, "The job asks for {asked}; no node of the cluster has it ({exists}). An admin adds such a node, "
-        "or sets gpuTypes.{type} in the Helm values to the labels that the nodes have."
+        _WAIT,
+        False,
+        "The job asks for {asked}; no node of the cluster has it ({exists}). An admin adds such a node, "
+        "or sets gpuTypes.{type} in the Helm values to the labels that the nodes have.",
     ),
     Reason.NODE_TOO_SMALL: Entry(
-        _WAIT, False, "No {type} node is large enough: the Pod asks for {asked}; the largest has {exists}. Lower "
-        "spec.resources of the Algorithm, or add a larger node."
+        _WAIT,
+        False,
+        "No {type} node is large enough: the Pod asks for {asked}; the largest has {exists}. Lower "
+        "spec.resources of the Algorithm, or add a larger node.",
     ),
-    Reason.GPUS_BUSY: Entry(_WAIT, False, "All {type} nodes that could hold the job are busy ({exists}); it waits."),
+    Reason.GPUS_BUSY: Entry(
+        _WAIT, False, "All {type} nodes that could hold the job are busy ({exists}); it waits."
+    ),
     Reason.CLAIM_NOT_FOUND: Entry(
-        _WAIT, False, "The PersistentVolumeClaim of DataStore {store} does not exist: {why}. An admin creates it."
+        _WAIT,
+        False,
+        "The PersistentVolumeClaim of DataStore {store} does not exist: {why}. An admin creates it.",
     ),
     Reason.CLAIM_NOT_BOUND: Entry(
         _WAIT, False, "A volume of the job cannot be used on a suitable node: {why}"
@@ -159,29 +171,43 @@ CATALOGUE: dict[Reason, Entry] = {
     Reason.UNSCHEDULABLE: Entry(_WAIT, False, "The scheduler finds no node: {why}"),
     Reason.IMAGE_PULLING: Entry(_WAIT, False, "The node pulls the images."),
     Reason.IMAGE_PULL_FAILING: Entry(
-        _WAIT, False, "The node cannot pull image {image}: {why}. The attempt ends {seconds} s after it was scheduled."
+        _WAIT,
+        False,
+        "The node cannot pull image {image}: {why}. The attempt ends {seconds} s after it was scheduled.",
     ),
     Reason.CONTAINER_CREATE_FAILING: Entry(
-        _WAIT, False, "The node cannot create container {container}: {why}. The attempt ends {seconds} s after it was "
-        "scheduled."
+        _WAIT,
+        False,
+        "The node cannot create container {container}: {why}. The attempt ends {seconds} s after it was "
+        "scheduled.",
     ),
     Reason.PREDECESSOR_LEAVING: Entry(
-        _WAIT, False, "A Pod {pod} of an earlier object of the same name is still leaving; the job waits for it."
+        _WAIT,
+        False,
+        "A Pod {pod} of an earlier object of the same name is still leaving; the job waits for it.",
     ),
-    Reason.RETRYING: Entry(_WAIT, False, "Attempt {number} failed ({reason}); the next one starts in {seconds} s."),
+    Reason.RETRYING: Entry(
+        _WAIT, False, "Attempt {number} failed ({reason}); the next one starts in {seconds} s."
+    ),
     Reason.SUSPENDED: Entry(_WAIT, False, "spec.suspend is true; set it to false to start the job."),
-    Reason.ACCEPTED: Entry(_WAIT, False, "The inputs fit interface {interface}; image {digest} is fixed for the run."),
+    Reason.ACCEPTED: Entry(
+        _WAIT, False, "The inputs fit interface {interface}; image {digest} is fixed for the run."
+    ),
     Reason.SCHEDULED: Entry(_WAIT, False, "The Pod is on node {node}."),
     Reason.STAGED: Entry(_WAIT, False, "All inputs are staged and checked."),
     Reason.ISOLATED: Entry(_WAIT, False, "The Pod was seen to reach nothing."),
     Reason.COLLECTED: Entry(_WAIT, False, "All outputs are checked and kept."),
     Reason.COMPLETED: Entry(_WAIT, False, ""),
     Reason.READY: Entry(_WAIT, False, ""),
-    Reason.STDERR_OUTPUT: Entry(_WAIT, False, "The algorithm wrote {bytes} bytes to stderr; a warning, not a failure."),
+    Reason.STDERR_OUTPUT: Entry(
+        _WAIT, False, "The algorithm wrote {bytes} bytes to stderr; a warning, not a failure."
+    ),
     Reason.INPUTS_MISMATCH: Entry(_IN, False, "{why} The algorithm accepts: {allowed}."),
     Reason.INPUT_INVALID: Entry(_IN, False, 'Input "{slug}" is not valid: {why}'),
     Reason.INPUT_NOT_FOUND: Entry(
-        _IN, False, 'Input "{slug}": {path} does not exist in DataStore {store}. Upload it, or correct the path.'
+        _IN,
+        False,
+        'Input "{slug}": {path} does not exist in DataStore {store}. Upload it, or correct the path.',
     ),
     Reason.INPUT_TOO_LARGE: Entry(
         _IN, False, "The values of the job take {bytes} bytes, more than {limit}; put them into a DataStore."
@@ -203,7 +229,9 @@ CATALOGUE: dict[Reason, Entry] = {
     Reason.TIME_LIMIT_EXCEEDED: Entry(
         _ALG, False, "Time limit exceeded: the limit is {limit} s, with image pull and staging."
     ),
-    Reason.DISK_LIMIT_EXCEEDED: Entry(_ALG, False, "The algorithm wrote more than its disk limit allows: {why}"),
+    Reason.DISK_LIMIT_EXCEEDED: Entry(
+        _ALG, False, "The algorithm wrote more than its disk limit allows: {why}"
+    ),
     Reason.NOT_STARTABLE: Entry(_ALG, False, "The algorithm could not be started: {why}"),
     Reason.OUTPUT_INVALID: Entry(_ALG, False, "{why}"),
     Reason.NETWORK_NOT_ISOLATED: Entry(
@@ -222,27 +250,38 @@ CATALOGUE: dict[Reason, Entry] = {
     Reason.COLLECT_FAILED: Entry(_INFRA, True, "Collecting the outputs failed: {why}"),
     Reason.MANIFEST_LOST: Entry(_INFRA, True, "The run record of the attempt could not be read: {why}"),
     Reason.IMAGE_PULL_FAILED: Entry(_INFRA, True, "The node could not pull image {image}: {why}"),
-    Reason.CONTAINER_CREATE_FAILED: Entry(_INFRA, True, "The node could not create container {container}: {why}"),
+    Reason.CONTAINER_CREATE_FAILED: Entry(
+        _INFRA, True, "The node could not create container {container}: {why}"
+    ),
     Reason.NODE_LOST: Entry(_INFRA, True, "Node {node} was lost while the job ran."),
     Reason.POD_DELETED: Entry(_INFRA, True, "The job's Pod was deleted while it ran."),
     Reason.PREEMPTED: Entry(_INFRA, True, "The job's Pod was preempted by one of higher priority."),
     Reason.EVICTED: Entry(_INFRA, True, "The node evicted the job's Pod: {why}"),
     Reason.ADMISSION_BY_NODE: Entry(_INFRA, True, "The node refused the job's Pod: {why}"),
     Reason.DEADLINE_BEFORE_START: Entry(
-        _INFRA, True, "The time limit of {limit} s passed before the algorithm had started (image pull, volumes)."
+        _INFRA,
+        True,
+        "The time limit of {limit} s passed before the algorithm had started (image pull, volumes).",
     ),
     Reason.RUNNER_FAILED: Entry(_INFRA, True, "The runner could not start the algorithm: {why}"),
     Reason.POD_MUTATED: Entry(
-        _INFRA, False, "The cluster changed the job's Pod ({why}); it was not started. An admin exempts the namespace "
-        "from that webhook or LimitRange."
+        _INFRA,
+        False,
+        "The cluster changed the job's Pod ({why}); it was not started. An admin exempts the namespace "
+        "from that webhook or LimitRange.",
     ),
     Reason.LOST: Entry(_INFRA, True, "The node could not say how the algorithm ended: {why}"),
     Reason.CANCELLED: Entry(_WAIT, False, "The job was cancelled."),
     Reason.IMAGE_RESOLVING: Entry(_WAIT, False, "The image is being looked up in its registry."),
-    Reason.IMAGE_NOT_FOUND: Entry(_ALG, False, "Image {image} does not exist in its registry. Push it, or correct "
-                                  "spec.image.reference."),
-    Reason.IMAGE_UNAUTHORIZED: Entry(_ALG, False, "The registry of {image} does not let anonymous readers in."),
-    Reason.REGISTRY_UNREACHABLE: Entry(_INFRA, True, "The registry of {image} does not answer: {why}. Tried again."),
+    Reason.IMAGE_NOT_FOUND: Entry(
+        _ALG, False, "Image {image} does not exist in its registry. Push it, or correct spec.image.reference."
+    ),
+    Reason.IMAGE_UNAUTHORIZED: Entry(
+        _ALG, False, "The registry of {image} does not let anonymous readers in."
+    ),
+    Reason.REGISTRY_UNREACHABLE: Entry(
+        _INFRA, True, "The registry of {image} does not answer: {why}. Tried again."
+    ),
     Reason.IMAGE_RUNS_AS_ROOT: Entry(
         _ALG,
         False,
@@ -254,8 +293,9 @@ CATALOGUE: dict[Reason, Entry] = {
         _ALG, False, "USER {user} of the image is a name. Use numbers (USER 1000:1000), or set security.user."
     ),
     Reason.IMAGE_NO_COMMAND: Entry(_ALG, False, "The image has neither ENTRYPOINT nor CMD."),
-    Reason.IMAGE_PLATFORM: Entry(_ALG, False, "The image is not for linux/amd64: {why}. Rebuild it with "
-                                 "--platform linux/amd64."),
+    Reason.IMAGE_PLATFORM: Entry(
+        _ALG, False, "The image is not for linux/amd64: {why}. Rebuild it with --platform linux/amd64."
+    ),
     Reason.SPEC_INVALID: Entry(_ALG, False, "{why}"),
     Reason.SOCKET_CONFLICT: Entry(
         _ALG,

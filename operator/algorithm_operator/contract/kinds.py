@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from algorithm_operator.api.kinds import SEGMENTED_KINDS, SocketKind
+
 
 class SuperKind(StrEnum):
     """How a kind is carried: as a JSON value, a file, or an image directory."""
@@ -20,7 +22,10 @@ class SuperKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One row of the table. `suffixes` are what a file of that kind may end with."""
+    """One row of the table.
+
+    `suffixes` are what a file of that kind may end with; `segments` kinds must declare overlaySegments.
+    """
 
     label: str
     code: str
@@ -31,14 +36,22 @@ class Kind:
     segments: bool = field(default=False)
 
 
+def _json(label: SocketKind, code: str, schema: dict[str, Any], example: Any) -> Kind:
+    return Kind(label, code, SuperKind.VALUE, (".json",), schema, example)
+
+
+def _image(label: SocketKind, code: str) -> Kind:
+    return Kind(label, code, SuperKind.IMAGE, (".mha",), segments=label in SEGMENTED_KINDS)
+
+
 _ROWS = (
-    Kind("String", "STR", SuperKind.VALUE, (".json",), {"type": "string"}, "Example String"),
-    Kind("Integer", "INT", SuperKind.VALUE, (".json",), {"type": "integer"}, 42),
-    Kind("Float", "FLT", SuperKind.VALUE, (".json",), {"type": "number"}, 42.0),
-    Kind("Bool", "BOOL", SuperKind.VALUE, (".json",), {"type": "boolean"}, True),
-    Kind("Anything", "JSON", SuperKind.VALUE, (".json",), {}, {"key": "value", "None": None}),
-    Kind("Image", "IMG", SuperKind.IMAGE, (".mha",)),
-    Kind("Segmentation", "SEG", SuperKind.IMAGE, (".mha",), segments=True),
+    _json(SocketKind.STRING, "STR", {"type": "string"}, "Example String"),
+    _json(SocketKind.INTEGER, "INT", {"type": "integer"}, 42),
+    _json(SocketKind.FLOAT, "FLT", {"type": "number"}, 42.0),
+    _json(SocketKind.BOOL, "BOOL", {"type": "boolean"}, True),
+    _json(SocketKind.ANYTHING, "JSON", {}, {"key": "value", "None": None}),
+    _image(SocketKind.IMAGE, "IMG"),
+    _image(SocketKind.SEGMENTATION, "SEG"),
 )
 
 KINDS: dict[str, Kind] = {row.label: row for row in _ROWS}

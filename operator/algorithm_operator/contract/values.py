@@ -1,0 +1,151 @@
+"""JSON values of sockets: read from hostile bytes, checked against their kind, written in one form. Pure."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import Any
+
+import jsonschema
+
+from algorithm_operator.api.text import quoted, shown
+from algorithm_operator.contract.kinds import Kind
+
+MAX_DEPTH = 200
+"""Levels of nesting: below what every JSON library on the way takes, and far above what people write."""
+MAX_INTEGER = 2**63 - 1
+"""Whole numbers that every part on the way keeps exactly."""
+
+_SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F]")
+_JSON_TYPES = {
+    "string": "a string",
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+}
+
+
+class JsonError(ValueError):
+    """The bytes are not JSON that can be kept; the message is safe to show and says why."""
+
+
+class JsonTooLargeError(JsonError):
+    """There are more bytes than the cap allows."""
+
+
+def parse_json(data: bytes, cap: int, *, allow_nan: bool = True) -> Any:
+    """The value in `data`.
+
+    Takes UTF-8 without a byte order mark, objects without duplicate keys, whole numbers of 64 bits, at most
+    MAX_DEPTH levels. NaN and the infinities become None, as at Grand Challenge; `allow_nan=False` refuses them.
+
+    :raises JsonTooLargeError: more than `cap` bytes.
+    :raises JsonError: anything else that is wrong.
+    """
+    if len(data) > cap:
+        raise JsonTooLargeError(f"it has {len(data)} bytes, more than the limit of {cap}.")
+    if data.startswith(b"\xef\xbb\xbf"):
+        raise JsonError("it begins with a byte order mark; save it as UTF-8 without one.")
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise JsonError(f"it is not UTF-8 (byte {error.start}).") from None
+    if not text.strip(" \t\r\n"):
+        raise JsonError("it is empty.")
+
+    def not_finite(token: str) -> None:
+        if not allow_nan:
+            raise JsonError(f"it contains {shown(token, 32)}, which is not JSON.")
+
+    def number(token: str) -> float | None:
+        value = float(token)
+        if math.isfinite(value):
+            return value
+        not_finite(token)
+        return None
+
+    try:
+        value = json.loads(
+            text,
+            object_pairs_hook=_object,
+            parse_int=_integer,
+            parse_float=number,
+            parse_constant=not_finite,
+        )
+    except json.JSONDecodeError as error:
+        raise JsonError(f"{shown(error.msg)}: line {error.lineno}, column {error.colno}.") from None
+    except RecursionError:
+        raise JsonError(f"it is nested deeper than {MAX_DEPTH} levels.") from None
+    _check_depth(value)
+    if _SURROGATE_ESCAPE.search(data):
+        _check_encodable(value)
+    return value
+
+
+def dump_json(value: Any) -> str:
+    """`value` as compact JSON: how the plan carries it and how `stage` writes it.
+
+    :raises ValueError: it holds NaN or an infinity.
+    """
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def check_value(kind: Kind, value: Any) -> str | None:
+    """Why `value` is not of that (JSON) kind, in Grand Challenge's words, or None."""
+    if kind.schema is None:
+        raise ValueError(f"kind {kind.label} is not carried as JSON")
+    validator = jsonschema.Draft7Validator(kind.schema)
+    # The library's message repeats the value, however large: ask for the plain type first.
+    plain = kind.schema.get("type")
+    if isinstance(plain, str) and not validator.is_type(value, plain):
+        return _unfulfilled(f"instance is not {_JSON_TYPES.get(plain, plain)}.")
+    error = next(iter(validator.iter_errors(value)), None)
+    if error is None:
+        return None
+    where = "".join(f"[{step!r}]" for step in error.absolute_path)
+    return _unfulfilled(f"instance{where} {error.message.removeprefix(repr(error.instance)).strip()}")
+
+
+def _unfulfilled(detail: str) -> str:
+    return f"JSON does not fulfill schema: {shown(detail)}"
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        seen: set[str] = set()
+        for key, _ in pairs:
+            if key in seen:
+                raise JsonError(f"it contains the key {quoted(key, 64)} twice in one object.")
+            seen.add(key)
+    return found
+
+
+def _integer(token: str) -> int:
+    # 19 digits hold 2**63; Python itself refuses only from 4300 digits on, and slowly before.
+    if len(token) > 20 or not -MAX_INTEGER - 1 <= int(token) <= MAX_INTEGER:
+        raise JsonError(f"it contains a whole number of more than 64 bits ({shown(token, 32)}).")
+    return int(token)
+
+
+def _check_depth(value: Any) -> None:
+    level, depth = [value], 0
+    while level:
+        depth += 1
+        if depth > MAX_DEPTH + 1:
+            raise JsonError(f"it is nested deeper than {MAX_DEPTH} levels.")
+        deeper: list[Any] = []
+        for node in level:
+            if isinstance(node, dict):
+                deeper.extend(child for child in node.values() if isinstance(child, dict | list))
+            elif isinstance(node, list):
+                deeper.extend(child for child in node if isinstance(child, dict | list))
+        level = deeper
+
+
+def _check_encodable(value: Any) -> None:
+    try:
+        json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError:
+        raise JsonError("it contains half of a surrogate pair, which is no character.") from None
