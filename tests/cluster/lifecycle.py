@@ -1,0 +1,109 @@
+"""Up, status and down of the cluster that runs as processes of this machine."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from pathlib import Path
+from typing import Final
+
+from tests.cluster import addons, build, control_plane, images, network, node, packages, pki, processes, registry
+from tests.cluster.settings import CACHE, CONFIG, DATA, KUBECONFIG, LOG, LONGEST_STATE, NODE_ADDRESS, RUN, STATE
+from tests.cluster.shell import ClusterError, run, say, wait_for
+
+_EXPECTED: Final = (*control_plane.PROCESSES, *node.PROCESSES, "registry")
+_SHIM_SOCKETS: Final = Path("/run/containerd/s")
+
+
+def up() -> None:
+    """Bring the cluster up; at once where it is healthy, from the ground where only a part of one is left."""
+    if healthy():
+        build.build(build.TOOLS)
+        say("the cluster is up")
+        return
+    if os.geteuid() != 0:
+        raise ClusterError("the test cluster needs root: it makes network interfaces, mounts and cgroups")
+    if len(str(STATE)) > LONGEST_STATE:
+        raise ClusterError(f"{STATE}: a path of at most {LONGEST_STATE} characters is needed for sockets below it")
+    packages.install((*packages.NODE, *packages.IMAGES))
+    build.build((*build.NODE, *build.TOOLS))
+    if DATA.exists() or processes.recorded():
+        say("clearing what is left of the cluster before")
+        down()
+    network.refuse_foreign()
+    processes.forget_logs()
+    started = time.monotonic()
+    STATE.mkdir(parents=True, exist_ok=True)
+    DATA.mkdir()
+    pki.create()
+    say("network, registry, control plane")
+    network.set_up()
+    registry.start()
+    control_plane.start()
+    images.publish_system()
+    say("node")
+    node.start()
+    addons.apply()
+    wait_for("node ready with its GPUs", node.ready, 90, f"See {LOG / 'kubelet.log'}", every=0.5)
+    say("DNS and volumes")
+    wait_for("DNS and volume provisioner", addons.ready, 120, "See: kubectl get pods -A", every=0.5)
+    say(f"the cluster is up after {time.monotonic() - started:.0f} s: export KUBECONFIG={KUBECONFIG}")
+
+
+def healthy() -> bool:
+    """Whether everything runs and answers."""
+    return all(map(processes.alive, _EXPECTED)) and control_plane.ready() and node.ready() and addons.ready()
+
+
+def status() -> list[tuple[str, bool]]:
+    """Each part and whether it is well."""
+    parts = [(name, processes.alive(name)) for name in _EXPECTED]
+    answers = all(well for _, well in parts) and control_plane.ready()
+    parts.append((f"API server at {NODE_ADDRESS}", answers))
+    parts.append(("node Ready with its GPUs", answers and node.ready()))
+    parts.append(("DNS and volumes", answers and addons.ready()))
+    return parts
+
+
+def down() -> None:
+    """Stop what `up` started and take away what it made. Binaries, images in the registry and logs stay."""
+    processes.stop(("kwok", *node.PROCESSES[:-1]))
+    processes.stop(("containerd",))
+    processes.kill_containers()
+    node.clean()
+    processes.stop((*control_plane.PROCESSES, "registry"))
+    processes.stop(processes.recorded())
+    network.tear_down()
+    for folder in (DATA, CONFIG, RUN):
+        shutil.rmtree(folder, ignore_errors=True)
+    KUBECONFIG.unlink(missing_ok=True)
+    # containerd's shims have their sockets at a fixed place; it is ours only if nothing is left in it.
+    for folder in (_SHIM_SOCKETS, _SHIM_SOCKETS.parent):
+        try:
+            folder.rmdir()
+        except OSError:
+            break
+
+
+def purge() -> None:
+    """`down`, and forget images, certificates and logs as well; the built programs stay in the cache."""
+    down()
+    storage = CACHE / "buildah"
+    if storage.exists():
+        run("buildah", "--root", storage, "--runroot", RUN / "buildah", "--storage-driver", "overlay", "rmi", "-af", check=False)
+        for mount in node.mounts(storage):
+            run("umount", "--lazy", mount, check=False)
+        shutil.rmtree(storage)
+    shutil.rmtree(STATE, ignore_errors=True)
+
+
+def leftovers() -> list[str]:
+    """What of a cluster is still on this machine, in short phrases; empty after `down`."""
+    found = [f"process {name}" for name in processes.recorded() if processes.alive(name)]
+    found += [f"containerd shim {pid}" for pid in processes.shims()]
+    found += [f"mount {point}" for point in node.mounts(STATE)]
+    found += [f"cgroup {group}" for group in node.cgroups()]
+    found += [f"folder {folder}" for folder in (DATA, CONFIG, RUN) if folder.exists()]
+    found += network.leftovers()
+    return found
