@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "brain-tissue"
+EXAMPLE = Path(__file__).parents[1]
 GREY, WHITE = 2, 3
 
 pytestmark = pytest.mark.example
