@@ -1,0 +1,3 @@
+module algorithm-operator.dev/runner
+
+go 1.26

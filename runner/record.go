@@ -1,0 +1,75 @@
+package main
+
+import (
+	"syscall"
+	"time"
+)
+
+// startEvent is sent when the filter is in place, just before the algorithm's first instruction.
+type startEvent struct {
+	Event   string `json:"event"`
+	Version int    `json:"version"`
+	PID     int    `json:"pid"`
+	Seccomp bool   `json:"seccomp"`
+}
+
+// exitRecord is sent once, when the algorithm and everything that it started are dead.
+type exitRecord struct {
+	Event string `json:"event"`
+	// ExitCode is the container's exit code too: the algorithm's own, 128+n by a signal, or 124 to 127.
+	ExitCode int     `json:"exitCode"`
+	Signal   *string `json:"signal"`
+	TimedOut bool    `json:"timedOut"`
+	// StartError is a sentence for the owner; the algorithm never ran.
+	StartError     *string      `json:"startError"`
+	StartedAt      time.Time    `json:"startedAt"`
+	FinishedAt     time.Time    `json:"finishedAt"`
+	RanSeconds     float64      `json:"ranSeconds"`
+	Stdout         streamRecord `json:"stdout"`
+	Stderr         streamRecord `json:"stderr"`
+	LastStderrLine string       `json:"lastStderrLine"`
+	MaxRSSBytes    int64        `json:"maxRssBytes"`
+	// OOMKills counts processes of the container that the kernel killed for want of memory; absent if no cgroup is visible.
+	OOMKills *int64 `json:"oomKills,omitempty"`
+	// ThreadsExceeded is there only if the algorithm was ended for it.
+	ThreadsExceeded bool `json:"threadsExceeded,omitempty"`
+}
+
+// streamRecord: bytes that the algorithm wrote, and how many of them are in the log file.
+type streamRecord struct {
+	Bytes int64 `json:"bytes"`
+	Kept  int64 `json:"kept"`
+}
+
+// newExitRecord is the record of a run that has not started.
+func newExitRecord(now time.Time) *exitRecord {
+	return &exitRecord{Event: "exit", StartedAt: now.UTC(), FinishedAt: now.UTC()}
+}
+
+func (r *exitRecord) fail(code int, message string) {
+	r.ExitCode, r.StartError = code, &message
+	r.FinishedAt = time.Now().UTC()
+}
+
+// setEnd takes over how the main process ended.
+func (r *exitRecord) setEnd(end ending) {
+	r.FinishedAt = end.at.UTC()
+	r.TimedOut, r.ThreadsExceeded = end.timedOut, end.threadsExceeded
+	r.MaxRSSBytes = end.maxRSSBytes
+	if end.status.Signaled() {
+		name := signalName(end.status.Signal())
+		r.Signal = &name
+		r.ExitCode = 128 + int(end.status.Signal())
+	} else {
+		r.ExitCode = end.status.ExitStatus()
+	}
+	switch {
+	case end.timedOut:
+		r.ExitCode = exitTimeLimit
+	case end.threadsExceeded && r.ExitCode == 0:
+		r.ExitCode = 128 + int(syscall.SIGKILL)
+	case end.stoppedBy != 0 && r.ExitCode == 0:
+		// It was told to stop and stopped politely: that is not a finished run.
+		r.ExitCode = 128 + int(end.stoppedBy)
+	}
+}

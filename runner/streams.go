@@ -1,0 +1,135 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// stream carries one output of the algorithm: from a pipe to the runner's own descriptor and to a capped file.
+type stream struct {
+	source   *os.File // our end of the pipe
+	childEnd uintptr
+	sink     *os.File
+	ended    chan struct{} // closed at end of file
+
+	mu     sync.Mutex
+	log    *cappedLog
+	last   lastLine
+	closed bool
+}
+
+// streams are the algorithm's stdout and stderr, kept apart.
+type streams struct {
+	out, err *stream
+}
+
+func openStreams(cfg logsConfig) (*streams, error) {
+	out, err := openStream(cfg, "stdout.log", os.Stdout)
+	if err != nil {
+		return nil, err
+	}
+	errs, err := openStream(cfg, "stderr.log", os.Stderr)
+	if err != nil {
+		return nil, err
+	}
+	return &streams{out, errs}, nil
+}
+
+func openStream(cfg logsConfig, name string, sink *os.File) (*stream, error) {
+	log, err := openLog(cfg.Dir, name, cfg.MaxBytes)
+	if err != nil {
+		return nil, err
+	}
+	var ends [2]int
+	if err := syscall.Pipe2(ends[:], syscall.O_CLOEXEC); err != nil {
+		return nil, fmt.Errorf("a pipe for %s: %w", name, err)
+	}
+	// Our end alone is non-blocking, so that a read can be given up; the algorithm's end is an ordinary pipe.
+	if err := syscall.SetNonblock(ends[0], true); err != nil {
+		return nil, fmt.Errorf("a pipe for %s: %w", name, err)
+	}
+	return &stream{
+		source: os.NewFile(uintptr(ends[0]), name), childEnd: uintptr(ends[1]),
+		sink: sink, log: log, ended: make(chan struct{}),
+	}, nil
+}
+
+// closeChildEnds is called when the child has its copies; without it the pipes would never end.
+func (s *streams) closeChildEnds() {
+	syscall.Close(int(s.out.childEnd))
+	syscall.Close(int(s.err.childEnd))
+}
+
+// pump starts carrying.
+func (s *streams) pump() {
+	go s.out.pump()
+	go s.err.pump()
+}
+
+func (s *stream) pump() {
+	defer close(s.ended)
+	buffer := make([]byte, 64<<10)
+	for {
+		n, err := s.source.Read(buffer)
+		s.write(buffer[:n])
+		if err != nil {
+			return
+		}
+	}
+}
+
+// write keeps the data and passes it on. The descriptor comes last and outside of the lock: its reader may be slow.
+func (s *stream) write(data []byte) {
+	s.mu.Lock()
+	if !s.closed {
+		s.log.write(data)
+		s.last.write(data)
+	}
+	s.mu.Unlock()
+	s.sink.Write(data) // nobody may be reading; the file has it
+}
+
+// notice adds a line of the runner's own to stderr, where the algorithm's owner looks.
+func (s *streams) notice(text string) {
+	s.err.write([]byte(text + "\n"))
+}
+
+// drained waits for the end of both pipes. False: something still holds one.
+func (s *streams) drained(timeout time.Duration) bool {
+	timer := time.NewTimer(timeout)
+	defer timer.Stop()
+	for _, one := range []*stream{s.out, s.err} {
+		select {
+		case <-one.ended:
+		case <-timer.C:
+			return false
+		}
+	}
+	return true
+}
+
+// finish closes the files and writes into the record what they hold.
+func (s *streams) finish(r *exitRecord) {
+	r.LastStderrLine = s.err.lastLine()
+	r.Stdout = s.out.finish("stdout")
+	r.Stderr = s.err.finish("stderr")
+}
+
+func (s *stream) lastLine() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.last.text()
+}
+
+func (s *stream) finish(name string) streamRecord {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	if err := s.log.close(); err != nil {
+		say("the log file of %s is not complete: %v", name, err)
+	}
+	return streamRecord{Bytes: s.log.total, Kept: s.log.kept()}
+}
