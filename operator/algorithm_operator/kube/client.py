@@ -2,11 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import asyncio
+import logging
+import random
+import ssl
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, Self
 
-from algorithm_operator.kube.resources import Body, Resource
+import aiohttp
+import orjson
 
+from algorithm_operator import __version__
+from algorithm_operator.kube import errors
+from algorithm_operator.kube.connection import Connection
+from algorithm_operator.kube.resources import PODS, Body, Resource
+
+Bodies = list[Body]
 ContentType = Literal["merge", "json"]
+OnRequest = Callable[[str, int, float], None]
+"""Told of every answer: verb, HTTP status (0: none), seconds."""
+
+log = logging.getLogger(__name__)
+
+REQUEST_TIMEOUT = 15.0
+MAX_TRIES = 5
+_BACKOFF_FIRST, _BACKOFF_MAX, _RETRY_AFTER_MAX = 0.25, 4.0, 30.0
+_TOKEN_AGE = 60.0
+_METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+_PATCH_TYPES = {"merge": "application/merge-patch+json", "json": "application/json-patch+json"}
 
 
 class Client:
@@ -17,9 +41,32 @@ class Client:
     are deterministic: a repeated create that had got through raises AlreadyExists, and the caller looks.
     """
 
+    def __init__(self, connection: Connection, on_request: OnRequest | None = None) -> None:
+        self._connection = connection
+        self._on_request = on_request or (lambda verb, status, seconds: None)
+        self._session: aiohttp.ClientSession | None = None
+        self._ssl: ssl.SSLContext | bool = True
+        self._token: str | None = None
+        self._token_read = float("-inf")
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """End all connections."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
     async def get(self, resource: Resource, namespace: str | None, name: str) -> Body | None:
         """The live object; None if there is none (404)."""
-        raise NotImplementedError
+        try:
+            return await self._json("get", "GET", resource.path(namespace, name))
+        except errors.NotFound:
+            return None
 
     async def list(
         self,
@@ -30,16 +77,24 @@ class Client:
         field_selector: str = "",
         metadata_only: bool = False,
         limit: int = 500,
-    ) -> tuple[list[Body], str]:
+    ) -> tuple[Bodies, str]:
         """All objects (namespace None: of the cluster), fetched in pages of `limit`, and the list's resourceVersion.
 
         `metadata_only` asks for PartialObjectMetadata: apiVersion, kind and metadata alone.
         """
-        raise NotImplementedError
+        query = {"labelSelector": label_selector, "fieldSelector": field_selector}
+        headers = {"Accept": _METADATA_ONLY} if metadata_only else {}
+        for last in (False, True):
+            try:
+                return await self._pages(resource.path(namespace), query, headers, limit)
+            except errors.Gone:  # the continue token outlived its snapshot: once more from the start
+                if last:
+                    raise
+        raise AssertionError("unreachable")
 
     async def create(self, resource: Resource, namespace: str | None, body: Body) -> Body:
         """Create; returns the object as stored. AlreadyExists if the name is taken."""
-        raise NotImplementedError
+        return await self._json("create", "POST", resource.path(namespace), body=_filled(resource, body))
 
     async def apply(
         self,
@@ -56,20 +111,34 @@ class Client:
 
         With metadata.uid in `body` an object of another uid is a Conflict, so a status never lands on a successor.
         """
-        raise NotImplementedError
+        return await self._json(
+            "apply",
+            "PATCH",
+            resource.path(namespace, name, subresource),
+            query={"fieldManager": field_manager, "force": "true" if force else "false"},
+            body=_filled(resource, body, name),
+            content_type="application/apply-patch+yaml",  # JSON is YAML
+        )
 
     async def patch(
         self,
         resource: Resource,
         namespace: str | None,
         name: str,
-        body: Body | list[Body],
+        body: Body | Bodies,
         *,
         content_type: ContentType = "merge",
         subresource: str | None = None,
     ) -> Body:
         """Merge patch (an object) or JSON patch (a list of operations); NotFound if there is no such object."""
-        raise NotImplementedError
+        return await self._json(
+            "patch",
+            "PATCH",
+            resource.path(namespace, name, subresource),
+            body=body,
+            content_type=_PATCH_TYPES[content_type],
+            repeatable=content_type == "merge",
+        )
 
     async def delete(
         self,
@@ -81,7 +150,16 @@ class Client:
         grace_seconds: int | None = None,
     ) -> bool:
         """Ask for deletion; False if it is gone already (404). `uid`: Conflict if the object is another one."""
-        raise NotImplementedError
+        options: Body = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"}
+        if uid is not None:
+            options["preconditions"] = {"uid": uid}
+        if grace_seconds is not None:
+            options["gracePeriodSeconds"] = grace_seconds
+        try:
+            await self._json("delete", "DELETE", resource.path(namespace, name), body=options)
+        except errors.NotFound:
+            return False
+        return True
 
     async def pod_log(
         self,
@@ -94,4 +172,144 @@ class Client:
         previous: bool = False,
     ) -> bytes | None:
         """At most `limit_bytes` of the container's log as the kubelet has it; None if Pod or log is gone (404, 400)."""
-        raise NotImplementedError
+        query = {
+            "container": container,
+            "limitBytes": str(limit_bytes),
+            "previous": "true" if previous else "",
+        }
+        if tail_lines is not None:
+            query["tailLines"] = str(tail_lines)
+        path = PODS.path(namespace, name, "log")
+        try:
+            return (await self._request("log", "GET", path, query=query, headers={"Accept": "*/*"}))[
+                :limit_bytes
+            ]
+        except errors.NotFound:
+            return None
+        except errors.ApiError as error:
+            if error.status == 400:  # the container never started, or its log was rotated away
+                return None
+            raise
+
+    # --- below: one request, with its retries
+
+    async def _pages(
+        self, path: str, query: Mapping[str, str], headers: Mapping[str, str], limit: int
+    ) -> tuple[Bodies, str]:
+        items: Bodies = []
+        token = ""
+        while True:
+            paging = {"limit": str(limit), "continue": token}
+            page = await self._json("list", "GET", path, query={**query, **paging}, headers=headers)
+            items += page.get("items") or []
+            token = page["metadata"].get("continue") or ""
+            if not token:
+                return items, str(page["metadata"].get("resourceVersion", ""))
+
+    async def _json(self, verb: str, method: str, path: str, **options: Any) -> Body:
+        body = orjson.loads(await self._request(verb, method, path, **options))
+        if not isinstance(body, dict):
+            raise errors.ApiError(0, "BadAnswer", f"{method} {path}: the answer is not a JSON object")
+        return body
+
+    async def _request(
+        self,
+        verb: str,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        body: object = None,
+        content_type: str = "application/json",
+        repeatable: bool = True,
+    ) -> bytes:
+        backoff = _BACKOFF_FIRST
+        for attempt in range(1, MAX_TRIES + 1):
+            started = time.monotonic()
+            wait: float | None = None
+            failure: errors.ApiError
+            try:
+                status, retry_after, answer = await self._once(
+                    method, path, query, headers, body, content_type
+                )
+            except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                status = 0
+                failure = errors.Unreachable(
+                    0, "Unreachable", f"{method} {path}: {str(error) or type(error).__name__}"
+                )
+            else:
+                if 200 <= status < 300:
+                    self._on_request(verb, status, time.monotonic() - started)
+                    return answer
+                failure = errors.from_status(status, _decoded(answer))
+                wait = retry_after
+            self._on_request(verb, status, time.monotonic() - started)
+            if status == 401:
+                self._token_read = float("-inf")  # the token was renewed under us
+            again = status in (401, 429) or (repeatable and (status == 0 or status >= 500))
+            if not again or attempt == MAX_TRIES or (status == 401 and attempt > 1):
+                raise failure
+            log.debug("%s %s is tried again: %s", method, path, failure)
+            await asyncio.sleep(backoff * random.uniform(0.5, 1) if wait is None else wait)  # noqa: S311
+            backoff = min(2 * backoff, _BACKOFF_MAX)
+        raise AssertionError("unreachable")
+
+    async def _once(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None,
+        headers: Mapping[str, str] | None,
+        body: object,
+        content_type: str,
+    ) -> tuple[int, float | None, bytes]:
+        sent = {"Accept": "application/json", **(headers or {})}
+        if (token := self._bearer()) is not None:
+            sent["Authorization"] = f"Bearer {token}"
+        if body is not None:
+            sent["Content-Type"] = content_type
+        async with self._connected().request(
+            method,
+            self._connection.server + path,
+            params={key: value for key, value in (query or {}).items() if value},
+            headers=sent,
+            data=None if body is None else orjson.dumps(body),
+            ssl=self._ssl,
+            allow_redirects=False,  # our token goes to the API server and nowhere else
+        ) as response:
+            return response.status, _retry_after(response.headers), await response.read()
+
+    def _bearer(self) -> str | None:
+        if time.monotonic() - self._token_read > _TOKEN_AGE:
+            self._token = self._connection.read_token()
+            self._token_read = time.monotonic()
+        return self._token
+
+    def _connected(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._ssl = self._connection.ssl_context() or True
+            self._session = aiohttp.ClientSession(
+                timeout=aiohttp.ClientTimeout(total=REQUEST_TIMEOUT),
+                connector=aiohttp.TCPConnector(limit=64),
+                headers={"User-Agent": f"algorithm-operator/{__version__}"},
+                cookie_jar=aiohttp.DummyCookieJar(),
+            )
+        return self._session
+
+
+def _filled(resource: Resource, body: Body, name: str | None = None) -> Body:
+    metadata = {**(body.get("metadata") or {}), **({"name": name} if name is not None else {})}
+    return {"apiVersion": resource.api_version, "kind": resource.kind, **body, "metadata": metadata}
+
+
+def _decoded(answer: bytes) -> object:
+    try:
+        return orjson.loads(answer)
+    except orjson.JSONDecodeError:
+        return answer.decode("utf-8", "replace")
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    value = headers.get("Retry-After", "")
+    return min(float(value), _RETRY_AFTER_MAX) if value.isascii() and value.isdecimal() else None

@@ -1,5 +1,7 @@
 """What an API server may answer instead of what was asked for."""
 
+# ruff: noqa: N818 - named as the API server names them
+
 from __future__ import annotations
 
 from typing import Any

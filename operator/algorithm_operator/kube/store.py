@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from algorithm_operator.kube.resources import Body, Resource
 
@@ -61,12 +62,12 @@ class Store:
     def by_namespace(self, resource: Resource, namespace: str) -> list[Body]:
         """All objects of a namespace, by name."""
         objects = self._objects[resource]
-        return [objects[key] for key in sorted(self._namespaces[resource, namespace])]
+        return [objects[key] for key in sorted(self._namespaces.get((resource, namespace), ()))]
 
     def by_owner(self, resource: Resource, owner_uid: str) -> list[Body]:
         """All objects with an ownerReference to that uid, by name."""
         objects = self._objects[resource]
-        return [objects[key] for key in sorted(self._owners[resource, owner_uid])]
+        return [objects[key] for key in sorted(self._owners.get((resource, owner_uid), ()))]
 
     def by_label(self, resource: Resource, namespace: str, label: str, value: str) -> list[Body]:
         """All objects of a namespace with that label, by name."""
@@ -78,13 +79,30 @@ class Store:
 
     # --- writing
 
-    def put(self, resource: Resource, body: Mapping[str, object]) -> None:
+    def put(self, resource: Resource, body: Mapping[str, Any]) -> None:
         """Take `body` in, less managedFields, unless what is known is newer or its deletion has been seen."""
-        raise NotImplementedError
+        metadata = {name: value for name, value in body["metadata"].items() if name != "managedFields"}
+        if metadata.get("uid") in self._deleted:
+            return
+        key = (metadata.get("namespace") or "", metadata["name"])
+        before = self._objects[resource].get(key)
+        self._puts += 1
+        self._written[resource, key] = self._puts
+        if before is not None and not _newer(metadata, before["metadata"]):
+            return
+        self._set(resource, key, before, {**body, "metadata": metadata})
 
-    def delete(self, resource: Resource, body: Mapping[str, object]) -> None:
+    def delete(self, resource: Resource, body: Mapping[str, Any]) -> None:
         """Forget the object that `body` describes (its last state), if it is the one that is known."""
-        raise NotImplementedError
+        metadata = body["metadata"]
+        key = (metadata.get("namespace") or "", metadata["name"])
+        if uid := metadata.get("uid"):
+            self._deleted[uid] = None
+            while len(self._deleted) > _TOMBSTONES:
+                self._deleted.popitem(last=False)
+        before = self._objects[resource].get(key)
+        if before is not None and before["metadata"].get("uid") == uid:
+            self._set(resource, key, before, None)
 
     def mark(self) -> int:
         """A point in time for `prune`: take it before listing."""
@@ -97,10 +115,55 @@ class Store:
 
         Objects put after `since` are kept: they may be younger than the list.
         """
-        raise NotImplementedError
+        present = set(listed)
+        missing = [
+            (key, body)
+            for key, body in self._objects[resource].items()
+            if key not in present and namespace in (None, key[0]) and self._written[resource, key] <= since
+        ]
+        for key, body in missing:
+            self._set(resource, key, body, None)
+        return len(missing)
+
+    def _set(self, resource: Resource, key: ObjectKey, before: Body | None, after: Body | None) -> None:
+        if before is not None:
+            del self._objects[resource][key]
+            _drop(self._namespaces, (resource, key[0]), key)
+            for owner in _owner_uids(before):
+                _drop(self._owners, (resource, owner), key)
+        if after is not None:
+            self._objects[resource][key] = after
+            self._namespaces[resource, key[0]].add(key)
+            for owner in _owner_uids(after):
+                self._owners[resource, owner].add(key)
+        else:
+            del self._written[resource, key]
+        change = Change(resource, *key, before, after)
+        for listener in self._listeners:
+            listener(change)
 
 
-def labels(body: Mapping[str, object]) -> Mapping[str, str]:
+def _drop(
+    index: dict[tuple[Resource, str], set[ObjectKey]], entry: tuple[Resource, str], key: ObjectKey
+) -> None:
+    index[entry].discard(key)
+    if not index[entry]:
+        del index[entry]
+
+
+def _owner_uids(body: Body) -> list[str]:
+    return [str(reference.get("uid")) for reference in body["metadata"].get("ownerReferences") or []]
+
+
+def _newer(metadata: Mapping[str, Any], known: Mapping[str, Any]) -> bool:
+    """Whether `metadata` is news. Versions of one object are ordered numbers."""
+    if metadata.get("uid") != known.get("uid"):
+        return True
+    fresh, old = str(metadata.get("resourceVersion")), str(known.get("resourceVersion"))
+    return int(fresh) > int(old) if fresh.isdecimal() and old.isdecimal() else fresh != old
+
+
+def labels(body: Mapping[str, Any]) -> Mapping[str, str]:
     """metadata.labels, if there are any."""
     metadata = body.get("metadata")
     found = metadata.get("labels") if isinstance(metadata, Mapping) else None
