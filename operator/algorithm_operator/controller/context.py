@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Literal, NamedTuple, Protocol
 
 from algorithm_operator.controller.canary import Canary
+from algorithm_operator.controller.cluster import ClusterView
 from algorithm_operator.controller.config import Settings
 from algorithm_operator.controller.metrics import Metrics
 from algorithm_operator.kube.client import Client
@@ -49,6 +50,10 @@ class Context:
     canary: Canary
     metrics: Metrics
     clock: Clock = field(default_factory=Clock)
+    cluster: ClusterView = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "cluster", ClusterView(self.client, self.clock.monotonic))
 
 
 class Reconcile(Protocol):

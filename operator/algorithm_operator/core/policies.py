@@ -1,0 +1,70 @@
+"""NetworkPolicies: the one that must be there, and the linter for those that would open our Pods. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from algorithm_operator.core import names
+
+Policy = Mapping[str, Any]
+
+
+def selects(selector: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
+    """Whether a metav1.LabelSelector matches `labels`; an empty selector matches everything."""
+    for key, value in (selector.get("matchLabels") or {}).items():
+        if labels.get(key) != value:
+            return False
+    for term in selector.get("matchExpressions") or []:
+        key, values = term["key"], term.get("values") or []
+        match term["operator"]:
+            case "In" if labels.get(key) not in values:
+                return False
+            case "NotIn" if key in labels and labels[key] in values:
+                return False
+            case "Exists" if key not in labels:
+                return False
+            case "DoesNotExist" if key in labels:
+                return False
+    return True
+
+
+def closes(policy: Policy, labels: Mapping[str, str]) -> bool:
+    """Whether `policy` alone denies a Pod with `labels` all traffic, both ways."""
+    spec = policy.get("spec") or {}
+    types = set(spec.get("policyTypes") or [])
+    return (
+        selects(spec.get("podSelector") or {}, labels)
+        and types >= {"Ingress", "Egress"}
+        and not spec.get("ingress")
+        and not spec.get("egress")
+    )
+
+
+def opens(policy: Policy, labels: Mapping[str, str]) -> bool:
+    """Whether `policy` selects a Pod with `labels` and allows it anything (policies are additive)."""
+    spec = policy.get("spec") or {}
+    return selects(spec.get("podSelector") or {}, labels) and bool(spec.get("ingress") or spec.get("egress"))
+
+
+def is_closed(policies: Iterable[Policy], labels: Mapping[str, str]) -> bool:
+    """Whether some policy denies a Pod with `labels` everything."""
+    return any(closes(policy, labels) for policy in policies)
+
+
+def opening(policies: Iterable[Policy], labels: Mapping[str, str]) -> str | None:
+    """The name of a policy that opens a Pod with `labels`, if there is one."""
+    return next((str(p["metadata"]["name"]) for p in policies if opens(p, labels)), None)
+
+
+def deny_all(namespace: str) -> dict[str, Any]:
+    """The static policy of a job namespace, as the chart ships it."""
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": names.DENY_ALL_POLICY, "namespace": namespace},
+        "spec": {
+            "podSelector": {"matchExpressions": [{"key": names.LABEL_ROLE, "operator": "Exists"}]},
+            "policyTypes": ["Ingress", "Egress"],
+        },
+    }

@@ -1,0 +1,75 @@
+"""The store Pod of a DataStore: how people's files get in and out. Sealed like every Pod of ours. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from algorithm_operator.api.base import API_VERSION
+from algorithm_operator.api.datastore import DataStoreSpec
+from algorithm_operator.core import names
+from algorithm_operator.core.facts import moment
+from algorithm_operator.core.pods import Body, owner_reference, sealed_pod_spec, step_container
+from algorithm_operator.core.settings import PodSettings
+
+OUR_UID = 65532
+"""The uid and gid of our images."""
+
+
+def store_pod(*, namespace: str, name: str, uid: str, spec: DataStoreSpec, settings: PodSettings) -> Body:
+    """The Pod that serves the whole volume over loopback. `fsGroup` gives a fresh volume its group and mode."""
+    pod_spec = sealed_pod_spec(uid=OUR_UID, gid=spec.gid or OUR_UID, groups=[], grace_seconds=5)
+    if spec.gid is not None:
+        pod_spec["securityContext"] |= {"fsGroup": spec.gid, "fsGroupChangePolicy": "OnRootMismatch"}
+    mounts = [
+        {"name": "store", "mountPath": names.STORE_MOUNT},
+        {"name": "scratch", "mountPath": names.SCRATCH_MOUNT},
+    ]
+    claim = spec.persistent_volume_claim.claim_name
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": names.store_pod(name),
+            "namespace": namespace,
+            "labels": {
+                names.MANAGED_BY: names.OPERATOR,
+                names.LABEL_ROLE: names.ROLE_STORE,
+                names.LABEL_STORE: name[:63],
+            },
+            "ownerReferences": [owner_reference(api_version=API_VERSION, kind="DataStore", name=name, uid=uid)],
+        },
+        "spec": {
+            **pod_spec,
+            **_near_gpus(settings),
+            "containers": [step_container("store", settings, settings.store_resources, mounts)],
+            "volumes": [
+                {"name": "store", "persistentVolumeClaim": {"claimName": claim}},
+                {"name": "scratch", "emptyDir": {}},
+            ],
+        },
+    }
+
+
+def _near_gpus(settings: PodSettings) -> Body:
+    """Where jobs will run, if possible: the first Pod that uses a node-local volume decides where it lives."""
+    tolerations: list[dict[str, Any]] = []
+    preferred: list[dict[str, Any]] = []
+    for kind in settings.gpu_types.values():
+        tolerations += [t for t in kind.tolerations if t not in tolerations]
+        preferred += [{"weight": 100, "preference": term} for term in kind.node_selector_terms]
+    tolerations += [t for t in settings.extra_tolerations if t not in tolerations]
+    affinity = {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": preferred}} if preferred else None
+    return {"tolerations": tolerations, **({"affinity": affinity} if affinity else {})}
+
+
+def wanted_until(leases: Iterable[Mapping[str, Any]]) -> datetime | None:
+    """Until when the store Pod is wanted: the latest end of the leases that ask for it."""
+    ends = []
+    for lease in leases:
+        spec = lease.get("spec") or {}
+        renewed = moment(spec.get("renewTime")) or moment(spec.get("acquireTime"))
+        if renewed is not None:
+            ends.append(renewed + timedelta(seconds=min(int(spec.get("leaseDurationSeconds") or 0), 3600)))
+    return max(ends, default=None)

@@ -1,0 +1,168 @@
+"""What a decision is made of (World) and what it says (Decision). Pure data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from algorithm_operator.api.algorithm import AlgorithmSpec, AlgorithmStatus
+from algorithm_operator.api.conditions import rfc3339
+from algorithm_operator.api.datastore import DataStoreSpec
+from algorithm_operator.api.job import AlgorithmJobSpec, AlgorithmJobStatus
+from algorithm_operator.contract.plan import Target
+from algorithm_operator.core.facts import moment
+from algorithm_operator.core.settings import PodSettings
+from algorithm_operator.core.verdict import Verdict
+
+Object = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """An AlgorithmJob as the operator reads it."""
+
+    namespace: str
+    name: str
+    uid: str
+    generation: int
+    created_at: datetime | None
+    deleting: bool
+    spec: AlgorithmJobSpec
+    status: AlgorithmJobStatus
+
+    @classmethod
+    def of(cls, body: Object) -> Job:
+        """Parse a stored object; unknown fields are ignored. Raises pydantic.ValidationError."""
+        meta = body["metadata"]
+        return cls(
+            namespace=meta["namespace"],
+            name=meta["name"],
+            uid=meta["uid"],
+            generation=meta.get("generation", 1),
+            created_at=moment(meta.get("creationTimestamp")),
+            deleting=bool(meta.get("deletionTimestamp")),
+            spec=AlgorithmJobSpec.model_validate(body["spec"]),
+            status=AlgorithmJobStatus.model_validate(body.get("status") or {}),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Algorithm:
+    """An Algorithm as the operator reads it."""
+
+    namespace: str
+    name: str
+    uid: str
+    generation: int
+    spec: AlgorithmSpec
+    status: AlgorithmStatus
+
+    @classmethod
+    def of(cls, body: Object) -> Algorithm:
+        """Parse a stored object; unknown fields are ignored. Raises pydantic.ValidationError."""
+        meta = body["metadata"]
+        return cls(
+            namespace=meta["namespace"],
+            name=meta["name"],
+            uid=meta["uid"],
+            generation=meta.get("generation", 1),
+            spec=AlgorithmSpec.model_validate(body["spec"]),
+            status=AlgorithmStatus.model_validate(body.get("status") or {}),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """All that a decision about one job may look at.
+
+    `pods`: its run Pods by attempt. `foreign`: Pods of an earlier job of the same name. `restricted`: whether the
+    namespace enforces the restricted Pod Security Standard. `targets`: what the gate must find closed; None while the
+    canary is not proven alive. `nodes`: None where they may not be listed or were not needed yet.
+    """
+
+    job: Job
+    now: datetime
+    settings: PodSettings
+    algorithm: Algorithm | None = None
+    stores: Mapping[str, DataStoreSpec] = field(default_factory=dict)
+    pods: Mapping[int, Object] = field(default_factory=dict)
+    salvage: Object | None = None
+    foreign: list[Object] = field(default_factory=list)
+    restricted: bool = False
+    terminating: bool = False
+    policies: list[Object] = field(default_factory=list)
+    targets: list[Target] | None = None
+    nodes: list[Object] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CreatePod:
+    """Create that Pod; 409 → adopt if it is the same, else wait."""
+
+    body: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class DeletePod:
+    """Delete that very Pod."""
+
+    name: str
+    uid: str
+    grace_seconds: int = 10
+
+
+@dataclass(frozen=True, slots=True)
+class EndPod:
+    """End that Pod by lowering its deadline: it keeps its object, logs and outputs."""
+
+    name: str
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReleasePod:
+    """Take our finalizer off that Pod: all that it had to say is in status."""
+
+    name: str
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReadManifest:
+    """Read the framed manifest from that Pod's log and settle the attempt with it."""
+
+    pod: str
+    container: str
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class ConfirmGone:
+    """The Pod is not in our store though it was created: believe it only after a live look."""
+
+    pod: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteJob:
+    """Its time to live is over."""
+
+
+Action = CreatePod | DeletePod | EndPod | ReleasePod | ReadManifest | ConfirmGone | DeleteJob
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Write `status` if it differs from the stored one, then carry out `actions` in order, then look again."""
+
+    status: AlgorithmJobStatus
+    actions: list[Action] = field(default_factory=list)
+    requeue: float | None = None
+    needs_nodes: bool = False
+
+
+def stamp(now: datetime) -> str:
+    """A time as status carries it."""
+    return rfc3339(now)
