@@ -70,10 +70,10 @@ func lookUp(name string, env []string) (string, *startFailure) {
 		// Not filepath.Join: it would strip the "./" that keeps a relative result a path.
 		path := dir + "/" + name
 		err := executableFile(path)
-		if err == nil && name != "" {
+		if err == nil {
 			return path, nil
 		}
-		if denied == nil && errors.Is(err, fs.ErrPermission) {
+		if denied == nil && name != "" && errors.Is(err, fs.ErrPermission) {
 			denied = executeFailure(path, err)
 		}
 	}

@@ -20,7 +20,7 @@ func (l *lastLine) write(data []byte) {
 		switch {
 		case b == '\n' || b == '\r':
 			l.end()
-		case len(l.current) == 0 && b <= ' ': // leading blanks and controls are no content
+		case len(l.current) == 0 && (b == ' ' || b == '\t'): // a line of blanks is blank
 		case len(l.current) < maxLineBytes:
 			l.current = append(l.current, b)
 		}

@@ -20,6 +20,7 @@ type cappedLog struct {
 	max   int64
 	total int64 // bytes written to the log, kept or not
 	err   error // the first error; nothing is written after it
+	whole int64 // bytes in the file at that error
 }
 
 // openLog creates the file; one that is there already, a link above all, is an error.
@@ -40,7 +41,11 @@ func (l *cappedLog) tail() int64 { return l.max - l.ring() }
 
 // write never fails the caller: a full disk must not stop the algorithm. The error is kept.
 func (l *cappedLog) write(data []byte) {
-	for len(data) > 0 && l.err == nil {
+	for len(data) > 0 {
+		if l.err != nil {
+			l.total += int64(len(data))
+			return
+		}
 		offset, room := l.total, l.max-l.total
 		if l.total >= l.max {
 			if l.total == l.max {
@@ -50,22 +55,34 @@ func (l *cappedLog) write(data []byte) {
 			offset, room = l.ring()+position, l.tail()-position
 		}
 		chunk := data[:min(int64(len(data)), room)]
-		written, err := l.file.WriteAt(chunk, offset)
-		l.total += int64(written)
-		l.err = err
-		data = data[written:]
+		if _, err := l.file.WriteAt(chunk, offset); err != nil {
+			l.fail(err)
+			continue
+		}
+		l.total += int64(len(chunk))
+		data = data[len(chunk):]
+	}
+}
+
+func (l *cappedLog) fail(err error) {
+	l.err = err
+	if info, err := l.file.Stat(); err == nil {
+		l.whole = min(info.Size(), l.max)
 	}
 }
 
 // mark fills the slot with one line.
 func (l *cappedLog) mark(text string) {
 	if _, err := l.file.WriteAt([]byte(fmt.Sprintf("\n%-*s\n", slotBytes-2-(len(text)-len([]rune(text))), text)), l.head); err != nil {
-		l.err = err
+		l.fail(err)
 	}
 }
 
 // kept is how many bytes of the log are in the file.
 func (l *cappedLog) kept() int64 {
+	if l.err != nil {
+		return l.whole
+	}
 	if l.total <= l.max {
 		return l.total
 	}
