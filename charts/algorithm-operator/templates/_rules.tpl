@@ -1,0 +1,72 @@
+{{/* What the operator and its people may do. No right on Secrets, none to exec, no wildcard: tests/chart holds that. */}}
+
+{{- define "algorithm-operator.rules" -}}
+- apiGroups: [algorithm-operator.dev]
+  resources: [algorithms, algorithmjobs, datastores]
+  verbs: [get, list, watch]
+- apiGroups: [algorithm-operator.dev]
+  resources: [algorithms/status, algorithmjobs/status, datastores/status]
+  verbs: [patch, update]
+# ttlSecondsAfterFinished
+- apiGroups: [algorithm-operator.dev]
+  resources: [algorithmjobs]
+  verbs: [delete]
+# Owners of Pods, where the API server checks who may block an owner's deletion
+- apiGroups: [algorithm-operator.dev]
+  resources: [algorithmjobs/finalizers, datastores/finalizers]
+  verbs: [update]
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [create, delete, get, list, patch, watch]
+- apiGroups: [""]
+  resources: [pods/log, persistentvolumeclaims, namespaces]
+  verbs: [get]
+- apiGroups: [networking.k8s.io]
+  resources: [networkpolicies]
+  verbs: [get, list, watch]
+# The CLI's wish for a store Pod
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  verbs: [get, list, watch]
+- apiGroups: ["", events.k8s.io]
+  resources: [events]
+  verbs: [create, patch]
+{{- end -}}
+
+{{- define "algorithm-operator.ownRules" -}}
+# One operator works at a time. A rule on `create` cannot name the object.
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  verbs: [create]
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  resourceNames: [{{ include "algorithm-operator.fullname" . }}]
+  verbs: [get, patch, update]
+- apiGroups: [""]
+  resources: [services]
+  resourceNames: [{{ include "algorithm-operator.canary" . }}]
+  verbs: [get]
+{{- end -}}
+
+{{- define "algorithm-operator.nodeRules" -}}
+- apiGroups: [""]
+  resources: [nodes]
+  verbs: [get, list]
+{{- end -}}
+
+{{- define "algorithm-operator.runnerRules" -}}
+# Logs, and why a Pod waits
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [get, list, watch]
+- apiGroups: [""]
+  resources: [pods/log]
+  verbs: [get]
+# The way to the store Pod: POST with SPDY, GET with WebSockets; and the Lease that asks for it
+- apiGroups: [""]
+  resources: [pods/portforward]
+  verbs: [create, get]
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  verbs: [create, delete, get, patch, update]
+{{- end -}}
