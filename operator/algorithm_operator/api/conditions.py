@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from algorithm_operator.api.base import Model
+from algorithm_operator.api.base import DATE_TIME, Model
 
 
 class ConditionType(StrEnum):
@@ -32,12 +32,23 @@ class ConditionType(StrEnum):
 class Condition(Model):
     """metav1.Condition, with a bounded message."""
 
-    type: Annotated[str, Field(max_length=64)]
-    status: Literal["True", "False", "Unknown"]
-    observed_generation: Annotated[int | None, Field(ge=0)] = None
-    last_transition_time: Annotated[str, Field(json_schema_extra={"format": "date-time"}, max_length=40)]
-    reason: Annotated[str, Field(pattern=r"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$", max_length=64)]
-    message: Annotated[str, Field(max_length=2048)] = ""
+    type: Annotated[str, Field(max_length=64, description="What it is about.")]
+    status: Annotated[Literal["True", "False", "Unknown"], Field(description="Whether it holds.")]
+    observed_generation: Annotated[
+        int | None, Field(ge=0, description="The generation that it is about.")
+    ] = None
+    last_transition_time: Annotated[
+        str, Field(max_length=40, description="When status last changed.", json_schema_extra=DATE_TIME)
+    ]
+    reason: Annotated[
+        str,
+        Field(
+            pattern=r"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$",
+            max_length=64,
+            description="Why, in one word for programs.",
+        ),
+    ]
+    message: Annotated[str, Field(max_length=2048, description="Why, in a sentence for people.")] = ""
 
 
 def rfc3339(moment: datetime) -> str:

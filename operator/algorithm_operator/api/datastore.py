@@ -6,14 +6,14 @@ from typing import Annotated
 
 from pydantic import Field
 
-from algorithm_operator.api.base import Model, ObjectName
+from algorithm_operator.api.base import Model, ObjectName, list_map
 from algorithm_operator.api.conditions import Condition
 
 
 class PersistentVolumeClaimSource(Model):
     """A claim in the DataStore's namespace."""
 
-    claim_name: ObjectName
+    claim_name: Annotated[ObjectName, Field(description="Its metadata.name.")]
 
 
 class DataStoreSpec(Model):
@@ -37,6 +37,9 @@ class DataStoreSpec(Model):
 class DataStoreStatus(Model):
     """Whether the store can be used, and the Pod through which files get in and out."""
 
-    observed_generation: int | None = None
-    conditions: Annotated[list[Condition], Field(max_length=16)] = []
+    observed_generation: Annotated[int | None, Field(description="The generation that this is about.")] = None
+    conditions: Annotated[
+        list[Condition],
+        Field(max_length=16, description="Ready: jobs can use it.", json_schema_extra=list_map("type")),
+    ] = []
     pod: Annotated[str | None, Field(max_length=253, description="The running store Pod, if any.")] = None

@@ -5,10 +5,21 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from algorithm_operator.api.algorithm import Interface, ObjectRef, Resources, User
-from algorithm_operator.api.base import Model, ObjectName, Slug
+from algorithm_operator.api.base import (
+    DATE_TIME,
+    FREE_JSON,
+    Model,
+    ObjectName,
+    Sha256,
+    Slug,
+    cel,
+    list_map,
+    rules,
+    unchanged,
+)
 from algorithm_operator.api.conditions import Condition
 
 
@@ -29,20 +40,57 @@ class State(StrEnum):
 TERMINAL = frozenset({State.SUCCEEDED, State.FAILED, State.CANCELLED})
 
 
+_FREE_FIELDS = "suspend (before the start), cancel (one way) and ttlSecondsAfterFinished"
+_BAD_PATH = r"^/|//|(^|/)[.]{1,2}(/|$)|[\x00-\x1f\x7f\\]"
+"""What `contract/paths.py` refuses, as far as a regular expression can tell."""
+
+
+def _fixed(field: str, *, optional: bool = False) -> dict[str, str]:
+    return cel(
+        unchanged(field, optional=optional),
+        f"{field} cannot be changed: of a job only {_FREE_FIELDS} can. Apply it under a new name to run it anew",
+        fieldPath=f".{field}",
+    )
+
+
 class StorePaths(Model):
     """Files of a DataStore, by path below its root; an entry that ends in "/" is a folder."""
 
-    name: ObjectName
+    name: Annotated[ObjectName, Field(description="A DataStore of the namespace.")]
     paths: Annotated[
-        list[Annotated[str, Field(min_length=1, max_length=1024)]], Field(min_length=1, max_length=64)
+        list[Annotated[str, Field(min_length=1, max_length=1024)]],
+        Field(min_length=1, max_length=64, description="Below its root, such as case-001/t1.mha."),
     ]
 
 
 class JobInput(Model):
     """One input: exactly one of `value` and `store` (the presence of `value` counts; it may be null)."""
 
-    slug: Slug
-    value: Any = None
+    model_config = rules(
+        cel(
+            f"!has(self.store) || !self.store.paths.exists(p, p.matches({_BAD_PATH!r}))",
+            "a path is relative to the root of the DataStore, without '..', '.' or empty names, backslashes and "
+            "control characters",
+            messageExpression=(
+                "'input \"' + self.slug + '\": the path \"' + "
+                f"self.store.paths.filter(p, p.matches({_BAD_PATH!r}))[0] + "
+                '\'" is not allowed: write it relative to the root of the DataStore, without "..", "." or empty '
+                "names, backslashes and control characters'"
+            ),
+            fieldPath=".store",
+        ),
+        # CEL cannot see a field of free JSON; the schema itself can.
+        oneOf=[{"required": ["value"]}, {"required": ["store"]}],
+    )
+
+    slug: Annotated[Slug, Field(description="The slug of an input of the Algorithm.")]
+    value: Annotated[
+        Any,
+        Field(
+            description="The value itself, for kinds that are JSON (128 KiB for all of them).",
+            json_schema_extra=FREE_JSON,
+        ),
+    ] = None
     store: StorePaths | None = None
 
     @property
@@ -50,13 +98,47 @@ class JobInput(Model):
         """Whether `value` was written, null included."""
         return "value" in self.model_fields_set
 
+    @model_serializer(mode="wrap")
+    def _keep_null(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A null that was written is a value, also where `wire` leaves out nulls."""
+        wire: dict[str, Any] = handler(self)
+        if self.has_value:
+            wire.setdefault("value", self.value)
+        return wire
+
 
 class AlgorithmJobSpec(Model):
     """What to run on what. Immutable but for suspend, cancel and ttlSecondsAfterFinished."""
 
+    model_config = rules(
+        _fixed("algorithmRef"),
+        _fixed("inputs"),
+        _fixed("outputStore", optional=True),
+        _fixed("timeLimitSeconds", optional=True),
+        _fixed("attempts"),
+        cel(
+            "!oldSelf.cancel || self.cancel",
+            "cancel cannot be taken back; apply the job under a new name to run it anew",
+            fieldPath=".cancel",
+        ),
+    )
+
     algorithm_ref: ObjectRef
-    inputs: Annotated[list[JobInput], Field(min_length=1, max_length=32)]
-    output_store: ObjectRef | None = None
+    inputs: Annotated[
+        list[JobInput],
+        Field(
+            min_length=1,
+            max_length=32,
+            description="Exactly the inputs of one interface of the Algorithm.",
+            json_schema_extra=list_map("slug"),
+        ),
+    ]
+    output_store: Annotated[
+        ObjectRef | None,
+        Field(
+            description="The DataStore that keeps the outputs. Default: the namespace's DataStore with default: true."
+        ),
+    ] = None
     time_limit_seconds: Annotated[
         int | None, Field(ge=10, le=604800, description="Default and maximum: the Algorithm's.")
     ] = None
@@ -65,103 +147,149 @@ class AlgorithmJobSpec(Model):
     ] = 3
     suspend: Annotated[bool, Field(description="Hold the job back; only before it has started.")] = False
     cancel: Annotated[bool, Field(description="End the job; cannot be taken back.")] = False
-    ttl_seconds_after_finished: Annotated[int | None, Field(ge=0, le=315360000)] = None
+    ttl_seconds_after_finished: Annotated[
+        int | None,
+        Field(ge=0, le=315360000, description="Delete the job that long after its end. Default: never."),
+    ] = None
 
 
 class RunSnapshot(Model):
     """What the job runs, copied from the Algorithm when the job was accepted; later edits do not change it."""
 
-    name: ObjectName
-    uid: Annotated[str, Field(max_length=64)]
-    generation: int
+    name: Annotated[ObjectName, Field(description="The Algorithm.")]
+    uid: Annotated[str, Field(max_length=64, description="Its metadata.uid.")]
+    generation: Annotated[int, Field(description="Its metadata.generation.")]
     image: Annotated[str, Field(max_length=700, description="Reference with digest.")]
-    image_digest: Annotated[str, Field(max_length=128)]
-    entrypoint: Annotated[list[str] | None, Field(max_length=64)] = None
-    cmd: Annotated[list[str] | None, Field(max_length=256)] = None
-    user: User
-    interface: Interface
+    image_digest: Annotated[str, Field(max_length=128, description="The digest alone.")]
+    entrypoint: Annotated[
+        list[Annotated[str, Field(max_length=4096)]] | None,
+        Field(max_length=64, description="ENTRYPOINT of the image."),
+    ] = None
+    cmd: Annotated[
+        list[Annotated[str, Field(max_length=4096)]] | None,
+        Field(max_length=256, description="CMD of the image."),
+    ] = None
+    user: Annotated[User, Field(description="Who the algorithm runs as.")]
+    interface: Annotated[Interface, Field(description="The interface that the inputs picked.")]
     resources: Resources
-    time_limit_seconds: int
-    collect_seconds: int
-    network: str
-    output_store: Annotated[str | None, Field(max_length=253)] = None
+    time_limit_seconds: Annotated[int, Field(description="The job's own, or the Algorithm's.")]
+    collect_seconds: Annotated[int, Field(description="For checking and keeping the outputs.")]
+    network: Annotated[str, Field(max_length=32, description="None or Loopback.")]
+    output_store: Annotated[
+        str | None, Field(max_length=253, description="The DataStore that keeps the outputs, if any.")
+    ] = None
 
 
 class Attempt(Model):
     """One run Pod of the job."""
 
-    number: int
-    pod: Annotated[str, Field(max_length=253)]
-    pod_uid: Annotated[str | None, Field(max_length=64)] = None
-    node: Annotated[str | None, Field(max_length=253)] = None
-    reason: Annotated[str | None, Field(max_length=64)] = None
-    message: Annotated[str | None, Field(max_length=1024)] = None
-    finished_at: Annotated[str | None, Field(json_schema_extra={"format": "date-time"})] = None
+    number: Annotated[int, Field(description="From 1.")]
+    pod: Annotated[str, Field(max_length=253, description="Its name.")]
+    pod_uid: Annotated[str | None, Field(max_length=64, description="Its metadata.uid.")] = None
+    node: Annotated[str | None, Field(max_length=253, description="Where it ran.")] = None
+    reason: Annotated[str | None, Field(max_length=64, description="How it ended, in one word.")] = None
+    message: Annotated[str | None, Field(max_length=1024, description="How it ended, in a sentence.")] = None
+    finished_at: Annotated[str | None, Field(description="When it ended.", json_schema_extra=DATE_TIME)] = (
+        None
+    )
 
 
 class Timing(Model):
     """The bill of time, in seconds."""
 
-    queued_seconds: float | None = None
-    pulled_seconds: float | None = None
-    staged_seconds: float | None = None
-    ran_seconds: float | None = None
-    collected_seconds: float | None = None
+    queued_seconds: Annotated[float | None, Field(description="From acceptance to a node.")] = None
+    pulled_seconds: Annotated[float | None, Field(description="From the node to the start of staging.")] = (
+        None
+    )
+    staged_seconds: Annotated[float | None, Field(description="Staging, with the proof of isolation.")] = None
+    ran_seconds: Annotated[float | None, Field(description="The algorithm itself.")] = None
+    collected_seconds: Annotated[float | None, Field(description="Checking and keeping the outputs.")] = None
+
+
+_AXES = "one number an axis, in the order x, y, z."
 
 
 class ImageGeometry(Model):
     """Header facts of an image output: voxels, mm, direction cosines row by row."""
 
-    size: Annotated[list[int], Field(max_length=8)]
-    spacing: Annotated[list[float], Field(max_length=8)]
-    origin: Annotated[list[float], Field(max_length=8)]
-    direction: Annotated[list[float], Field(max_length=64)]
-    pixel_type: Annotated[str, Field(max_length=32)]
-    components: int = 1
+    size: Annotated[list[int], Field(max_length=8, description=f"In voxels, {_AXES}")]
+    spacing: Annotated[list[float], Field(max_length=8, description=f"Of voxels in mm, {_AXES}")]
+    origin: Annotated[list[float], Field(max_length=8, description=f"Of the first voxel in mm, {_AXES}")]
+    direction: Annotated[list[float], Field(max_length=64, description="Direction cosines, row by row.")]
+    pixel_type: Annotated[str, Field(max_length=32, description="Such as uint8 or float32.")]
+    components: Annotated[int, Field(description="Numbers a voxel.")] = 1
 
 
 class Output(Model):
     """One output of a succeeded job: where it is, or its value."""
 
-    slug: Slug
-    kind: Annotated[str, Field(max_length=64)]
+    slug: Annotated[Slug, Field(description="The slug of an output of the Algorithm.")]
+    kind: Annotated[str, Field(max_length=64, description="Grand Challenge's label of the kind.")]
     path: Annotated[str | None, Field(max_length=1024, description="Below the outputStore's root.")] = None
-    bytes: int | None = None
-    sha256: Annotated[str | None, Field(max_length=64)] = None
-    value: Any = None
+    bytes: Annotated[int | None, Field(description="Size of the stored file.")] = None
+    sha256: Annotated[Sha256 | None, Field(description="Of the stored file, in hex.")] = None
+    value: Annotated[Any, Field(description="The value, if storeInStatus.", json_schema_extra=FREE_JSON)] = (
+        None
+    )
     image: ImageGeometry | None = None
 
 
 class Logs(Model):
     """How much the algorithm wrote."""
 
-    stdout_bytes: int
-    stderr_bytes: int
+    stdout_bytes: Annotated[int, Field(description="Bytes on stdout.")]
+    stderr_bytes: Annotated[int, Field(description="Bytes on stderr.")]
 
 
 class ManifestRef(Model):
     """The run record; it counts only if its sha256 is this one."""
 
-    path: Annotated[str | None, Field(max_length=1024)] = None
-    sha256: Annotated[str, Field(max_length=64)]
+    path: Annotated[str | None, Field(max_length=1024, description="Below the outputStore's root.")] = None
+    sha256: Annotated[Sha256, Field(description="Of manifest.json, in hex.")]
 
 
 class AlgorithmJobStatus(Model):
     """What happened."""
 
-    observed_generation: int | None = None
-    state: State | None = None
-    message: Annotated[str | None, Field(max_length=1024)] = None
-    reason: Annotated[str | None, Field(max_length=64)] = None
-    blame: Annotated[str | None, Field(max_length=32)] = None
-    exit_code: int | None = None
-    conditions: Annotated[list[Condition], Field(max_length=16)] = []
+    observed_generation: Annotated[int | None, Field(description="The generation that this is about.")] = None
+    state: Annotated[
+        State | None, Field(description="In one word, for people; programs read the conditions.")
+    ] = None
+    message: Annotated[
+        str | None, Field(max_length=1024, description="What happened, in one sentence for the owner.")
+    ] = None
+    reason: Annotated[str | None, Field(max_length=64, description="Why, in one word for programs.")] = None
+    blame: Annotated[
+        str | None,
+        Field(max_length=32, description="Whose fault a failure is: input, algorithm or infrastructure."),
+    ] = None
+    exit_code: Annotated[int | None, Field(description="The algorithm's, if it ended by itself.")] = None
+    conditions: Annotated[
+        list[Condition],
+        Field(
+            max_length=16, description="Complete or Failed say the end.", json_schema_extra=list_map("type")
+        ),
+    ] = []
     algorithm: RunSnapshot | None = None
-    attempts: Annotated[list[Attempt], Field(max_length=10)] = []
+    attempts: Annotated[
+        list[Attempt],
+        Field(max_length=10, description="One run Pod each.", json_schema_extra=list_map("number")),
+    ] = []
     timing: Timing | None = None
-    outputs: Annotated[list[Output], Field(max_length=32)] = []
+    outputs: Annotated[
+        list[Output],
+        Field(
+            max_length=32, description="All outputs of a succeeded job.", json_schema_extra=list_map("slug")
+        ),
+    ] = []
     logs: Logs | None = None
     manifest: ManifestRef | None = None
-    accepted_at: Annotated[str | None, Field(json_schema_extra={"format": "date-time"})] = None
-    started_at: Annotated[str | None, Field(json_schema_extra={"format": "date-time"})] = None
-    finished_at: Annotated[str | None, Field(json_schema_extra={"format": "date-time"})] = None
+    accepted_at: Annotated[
+        str | None, Field(description="When its run was fixed.", json_schema_extra=DATE_TIME)
+    ] = None
+    started_at: Annotated[
+        str | None, Field(description="When the first Pod started.", json_schema_extra=DATE_TIME)
+    ] = None
+    finished_at: Annotated[str | None, Field(description="When it ended.", json_schema_extra=DATE_TIME)] = (
+        None
+    )
