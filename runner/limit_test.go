@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os"
 	"os/exec"
 	"strings"
 	"syscall"
@@ -47,6 +48,23 @@ func TestTheLimitCountsFromThePodsStart(t *testing.T) {
 	record := r.ended(t, exitTimeLimit)
 	if r.stdout != "" || r.start != nil || !record.TimedOut || !strings.Contains(text(record.StartError), "before the algorithm could start") {
 		t.Errorf("%q %+v", r.stdout, record)
+	}
+}
+
+// A container's log reader that hangs must not keep the GPU.
+func TestTheLimitHoldsThoughNobodyReadsTheOutput(t *testing.T) {
+	ends := [2]int{}
+	must(t, syscall.Pipe(ends[:]))
+	defer syscall.Close(ends[0])
+	stuck := os.NewFile(uintptr(ends[1]), "stuck")
+	defer stuck.Close()
+	j := newJob(t, "/bin/sh", "-c", "trap '' TERM; seq 1 200000 >&2; sleep 30")
+	j.settings["limitSeconds"], j.settings["reserveSeconds"] = 4, 3
+	j.output = stuck
+	r := j.run()
+	record := r.ended(t, exitTimeLimit)
+	if !record.TimedOut || r.took > 9*time.Second || !strings.HasPrefix(r.errLog, "1\n2\n") {
+		t.Errorf("%+v, took %v", record, r.took)
 	}
 }
 

@@ -8,6 +8,9 @@ import (
 	"time"
 )
 
+// noticeTime is how long the reader of the container's stderr may keep the runner waiting.
+const noticeTime = 500 * time.Millisecond
+
 // stream carries one output of the algorithm: from a pipe to the runner's own descriptor and to a capped file.
 type stream struct {
 	source   *os.File // our end of the pipe
@@ -83,18 +86,33 @@ func (s *stream) pump() {
 
 // write keeps the data and passes it on. The descriptor comes last and outside of the lock: its reader may be slow.
 func (s *stream) write(data []byte) {
+	s.keep(data)
+	s.sink.Write(data) // nobody may be reading; the file has it
+}
+
+func (s *stream) keep(data []byte) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	if !s.closed {
 		s.log.write(data)
 		s.last.write(data)
 	}
-	s.mu.Unlock()
-	s.sink.Write(data) // nobody may be reading; the file has it
 }
 
-// notice adds a line of the runner's own to stderr, where the algorithm's owner looks.
+// notice adds a line of the runner's own to stderr, where the algorithm's owner looks. It is called between a limit
+// and what enforces it, so it waits only a moment for whoever reads the container's stderr.
 func (s *streams) notice(text string) {
-	s.err.write([]byte(text + "\n"))
+	line := []byte(text + "\n")
+	s.err.keep(line)
+	written := make(chan struct{})
+	go func() {
+		defer close(written)
+		s.err.sink.Write(line)
+	}()
+	select {
+	case <-written:
+	case <-time.After(noticeTime):
+	}
 }
 
 // drained waits for the end of both pipes. False: something still holds one.

@@ -104,9 +104,9 @@ func (w *watch) stop(received syscall.Signal) {
 func (w *watch) tick() {
 	if !w.ending() && deadlinePassed(w.cfg) {
 		w.timedOut = true
+		w.end(w.cfg.TermGraceSeconds)
 		w.streams.notice("Time limit exceeded")
 		syscall.Kill(-w.pid, syscall.SIGTERM)
-		w.end(w.cfg.TermGraceSeconds)
 	}
 	if !w.ending() && os.Getpid() == 1 {
 		if threads := countThreads(); threads > w.cfg.MaxThreads {
