@@ -15,7 +15,9 @@ _KWOK_NODES: Final = HERE / "kwok.yaml"
 
 def kubectl(*arguments: str, stdin: str | None = None, check: bool = True) -> str:
     """What `kubectl` prints, as the cluster's admin."""
-    return run(BIN / "kubectl", "--kubeconfig", kubeconfig("admin"), *arguments, stdin=stdin, check=check).stdout
+    return run(
+        BIN / "kubectl", "--kubeconfig", kubeconfig("admin"), *arguments, stdin=stdin, check=check
+    ).stdout
 
 
 def apply() -> None:
@@ -41,7 +43,16 @@ def apply() -> None:
 def ready() -> bool:
     """Whether all of them are available."""
     return all(
-        kubectl("-n", namespace, "get", "deployment", name, "-o", "jsonpath={.status.availableReplicas}", check=False)
+        kubectl(
+            "-n",
+            namespace,
+            "get",
+            "deployment",
+            name,
+            "-o",
+            "jsonpath={.status.availableReplicas}",
+            check=False,
+        )
         == "1"
         for name, namespace in _DEPLOYMENTS.items()
     )

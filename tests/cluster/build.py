@@ -88,7 +88,11 @@ NODE: Final = (
         values=("github.com/containerd/containerd/v2/version.Version=2.3.7",),
     ),
     Recipe("runc", ("runc",), tags="seccomp", cgo=True),
-    Recipe("kube-router", ("kube-router",)),
+    Recipe(
+        "kube-router",
+        ("kube-router",),
+        values=("github.com/cloudnativelabs/kube-router/v2/pkg/version.Version=v2.1.0",),
+    ),
     Recipe("registry", ("registry",)),
     Recipe("coredns", ("coredns",), package="."),
     Recipe("local-path-provisioner", ("local-path-provisioner",)),
@@ -97,7 +101,9 @@ TOOLS: Final = (
     Recipe("helm", ("helm",), values=("helm.sh/helm/v4/internal/version.version=v4.3.1",)),
     Recipe("kwok", ("kwok",)),
 )
-KUBECTL: Final = Recipe("kubernetes", ("kubectl",), package="k8s.io/kubernetes/cmd/kubectl", values=NODE[0].values)
+KUBECTL: Final = Recipe(
+    "kubernetes", ("kubectl",), package="k8s.io/kubernetes/cmd/kubectl", values=NODE[0].values
+)
 KIND: Final = Recipe("kind", ("kind",))
 
 
@@ -105,7 +111,9 @@ def build(recipes: tuple[Recipe, ...]) -> None:
     """Build what the cache lacks and link every program into the state folder's `bin`."""
     missing = [recipe for recipe in recipes if not recipe.built]
     if missing:
-        say(f"building {', '.join(recipe.name for recipe in missing)} (once; Kubernetes takes about 10 minutes)")
+        say(
+            f"building {', '.join(recipe.name for recipe in missing)} (once; Kubernetes takes about 10 minutes)"
+        )
         go = toolchain()
         for recipe in missing:
             _build(recipe, go)
@@ -135,7 +143,9 @@ def _build(recipe: Recipe, go: Path) -> None:
             "PATH": f"{go.parent}:{os.environ.get('PATH', '')}",
         }
         say(f"{recipe.name}: building")
-        run_logged(recipe.name, [go, *recipe.command()[1:]], CACHE / "log" / f"{recipe.name}.log", env, recipe.source)
+        run_logged(
+            recipe.name, [go, *recipe.command()[1:]], CACHE / "log" / f"{recipe.name}.log", env, recipe.source
+        )
         for old, new in recipe.renamed.items():
             (out / old).rename(out / new)
         lost = [program for program in recipe.programs if not (out / program).is_file()]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import contextlib
 import fcntl
-import os
 import shlex
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -28,15 +28,24 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python3 tests/cluster", description="A Kubernetes cluster for tests.")
+    parser = argparse.ArgumentParser(
+        prog="python3 tests/cluster", description="A Kubernetes cluster for tests."
+    )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands.add_parser("up", help="bring it up, building what is missing; at once when it is up")
     commands.add_parser("status", help="say what runs; exit 1 when something does not")
     down = commands.add_parser("down", help="stop it and take away what it made")
-    down.add_argument("--check", action="store_true", help="change nothing; list what is left, exit 1 if anything is")
+    down.add_argument(
+        "--check", action="store_true", help="change nothing; list what is left, exit 1 if anything is"
+    )
     down.add_argument("--purge", action="store_true", help="forget images, certificates and logs as well")
+    down.add_argument(
+        "--force", action="store_true", help="clear also what no record of ours names (KUBE-* chains, …)"
+    )
     commands.add_parser("env", help="shell lines that make kubectl and helm speak to it, for eval")
-    commands.add_parser("build-images", help="build the project's images and push them; prints NAME REFERENCE lines")
+    commands.add_parser(
+        "build-images", help="build the project's images and push them; prints NAME REFERENCE lines"
+    )
     image = commands.add_parser("build", help="build a folder's Dockerfile and push it; prints the reference")
     image.add_argument("image")
     image.add_argument("folder", type=Path)
@@ -60,24 +69,24 @@ def _up(_: argparse.Namespace) -> None:
 def _status(_: argparse.Namespace) -> int:
     parts = lifecycle.status()
     for name, well in parts:
-        print(f"{'ok  ' if well else 'DOWN'}  {name}")
+        _result(f"{'ok  ' if well else 'DOWN'}  {name}")
     return 0 if all(well for _, well in parts) else 1
 
 
 def _down(arguments: argparse.Namespace) -> int:
     if not arguments.check:
         with _alone():
-            lifecycle.purge() if arguments.purge else lifecycle.down()
+            (lifecycle.purge if arguments.purge else lifecycle.down)(arguments.force)
     left = lifecycle.leftovers()
     for phrase in left:
-        print(phrase)
+        _result(phrase)
     return 1 if left else 0
 
 
 def _env(_: argparse.Namespace) -> None:
-    print(f"export KUBECONFIG={shlex.quote(str(KUBECONFIG))}")
-    print(f"export ALGORITHM_OPERATOR_REGISTRY={shlex.quote(REGISTRY)}")
-    print(f'export PATH={shlex.quote(str(BIN))}:"$PATH"')
+    _result(f"export KUBECONFIG={shlex.quote(str(KUBECONFIG))}")
+    _result(f"export ALGORITHM_OPERATOR_REGISTRY={shlex.quote(REGISTRY)}")
+    _result(f'export PATH={shlex.quote(str(BIN))}:"$PATH"')
 
 
 def _build_images(_: argparse.Namespace) -> None:
@@ -89,7 +98,7 @@ def _build_images(_: argparse.Namespace) -> None:
         ("brain-tissue", PROJECT / "examples/brain-tissue", ""),
     ):
         with _alone("images"):
-            print(name, images.build_folder(f"algorithm-operator/{name}", folder, {}, target), flush=True)
+            _result(f"{name} {images.build_folder(f'algorithm-operator/{name}', folder, {}, target)}")
 
 
 def _build(arguments: argparse.Namespace) -> None:
@@ -97,14 +106,14 @@ def _build(arguments: argparse.Namespace) -> None:
 
     pairs = dict(pair.partition("=")[::2] for pair in arguments.build_arg)
     with _alone("images"):
-        print(images.build_folder(arguments.image, arguments.folder.resolve(), pairs, arguments.target))
+        _result(images.build_folder(arguments.image, arguments.folder.resolve(), pairs, arguments.target))
 
 
 def _push(arguments: argparse.Namespace) -> None:
     from tests.cluster import images
 
     with _alone("images"):
-        print(images.push_archive(arguments.archive.resolve(), arguments.image))
+        _result(images.push_archive(arguments.archive.resolve(), arguments.image))
 
 
 def _kwok_nodes(arguments: argparse.Namespace) -> None:
@@ -122,6 +131,11 @@ def _keep_node(_: argparse.Namespace) -> None:
     node.keep()
 
 
+def _result(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
 @contextlib.contextmanager
 def _alone(what: str = "cluster") -> Iterator[None]:
     """One such command at a time; a second one waits for the first."""
@@ -132,6 +146,4 @@ def _alone(what: str = "cluster") -> Iterator[None]:
         except BlockingIOError:
             say("waiting for another command on the cluster to end")
             fcntl.flock(lock, fcntl.LOCK_EX)
-        # Children must not keep the lock.
-        os.set_inheritable(lock.fileno(), False)
         yield

@@ -34,7 +34,9 @@ def publish_system() -> None:
                 if applet != "busybox":
                     (root / "bin" / applet).symlink_to("busybox")
             for name, command in (("busybox", '["sh"]'), ("pause", '["sleep", "infinity"]')):
-                (root / "Dockerfile").write_text(f"FROM scratch\nCOPY bin /bin\nENV PATH=/bin\nCMD {command}\n")
+                (root / "Dockerfile").write_text(
+                    f"FROM scratch\nCOPY bin /bin\nENV PATH=/bin\nCMD {command}\n"
+                )
                 dockerfile(root / "Dockerfile", root, f"{REGISTRY}/{name}:1")
         for recipe in build.NODE:
             if recipe.name in ("coredns", "local-path-provisioner") and _missing(system(recipe.name)):
@@ -62,14 +64,22 @@ def python_base() -> str:
     with tempfile.TemporaryDirectory(prefix=".python-base-", dir=CACHE) as scratch:
         root = Path(scratch) / "root"
         include = ",".join(_PYTHON_BASE_PACKAGES)
-        argv = ["debootstrap", "--variant=minbase", f"--include={include}", suite, root, mirror]
+        argv: list[str | Path] = [
+            "debootstrap",
+            "--variant=minbase",
+            f"--include={include}",
+            suite,
+            root,
+            mirror,
+        ]
         say(f"python-base: a minimal Debian {suite}")
         run_logged("python-base", argv, LOG / "python-base.log", {}, Path(scratch))
         for folder in ("var/cache/apt/archives", "var/lib/apt/lists", "var/log"):
             for path in (root / folder).rglob("*"):
                 if path.is_file():
                     path.unlink()
-        run("tar", "-C", root, "--exclude=./dev/*", "--exclude=./proc/*", "-cf", Path(scratch) / "base.tar", ".")
+        archive = Path(scratch) / "base.tar"
+        run("tar", "-C", root, "--exclude=./dev/*", "--exclude=./proc/*", "-cf", archive, ".")
         file = Path(scratch) / "Dockerfile"
         file.write_text('FROM scratch\nADD base.tar /\nCMD ["python3"]\n')
         (Path(scratch) / ".dockerignore").write_text("root\n")
@@ -90,7 +100,8 @@ def build_folder(name: str, folder: Path, arguments: Mapping[str, str], target: 
     arguments = dict(arguments)
     if re.search(r"^ARG BASE_IMAGE\b", text, re.MULTILINE):
         arguments.setdefault("BASE_IMAGE", python_base())
-    tag = _hash_of_inputs(folder, text, [*sorted(f"{key}={value}" for key, value in arguments.items()), target])
+    pairs = sorted(f"{key}={value}" for key, value in arguments.items())
+    tag = _hash_of_inputs(folder, text, [*pairs, target])
     reference = f"{REGISTRY}/{name}:{tag}"
     if _missing(reference):
         dockerfile(file, folder, reference, arguments, target)
@@ -122,12 +133,13 @@ def push_archive(archive: Path, name: str) -> str:
     with archive.open("rb") as stream:
         tag = hashlib.file_digest(stream, "sha256").hexdigest()[:16]
     if registry.digest(name, tag) is None:
-        listing = output("tar", "-tf", archive).split()
-        kind = "oci-archive" if "oci-layout" in {entry.removeprefix("./") for entry in listing} else "docker-archive"
+        entries = {entry.removeprefix("./") for entry in output("tar", "-tf", archive).split()}
+        kind = "oci-archive" if "oci-layout" in entries else "docker-archive"
         pull = (*_buildah(), "pull", "--quiet", *_policy(), f"{kind}:{archive}")
         image = run(*pull, env=_environment()).stdout.split()[-1]
         target = f"docker://{REGISTRY}/{name}:{tag}"
-        run(*_buildah(), "push", "--quiet", "--tls-verify=false", *_policy(), image, target, env=_environment())
+        push = (*_buildah(), "push", "--quiet", "--tls-verify=false", *_policy())
+        run(*push, image, target, env=_environment())
     return f"{REGISTRY}/{name}@{registry.digest(name, tag)}"
 
 
@@ -164,7 +176,8 @@ def _debian() -> tuple[str, str]:
     """Suite and mirror that this machine's own apt uses."""
     release = dict(re.findall(r'^(\w+)="?([^"\n]*)', Path("/etc/os-release").read_text(), re.MULTILINE))
     suite = release.get("VERSION_CODENAME", "")
-    listed = output("apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE) $(COMPONENT)", "Created-By: Packages")
+    columns = "$(REPO_URI) $(RELEASE) $(COMPONENT)"
+    listed = output("apt-get", "indextargets", "--format", columns, "Created-By: Packages")
     for line in listed.splitlines():
         uri, name, component = line.split()
         if name == suite and component == "main":
@@ -177,7 +190,9 @@ def _pip_configuration() -> Path:
     CONFIG.mkdir(parents=True, exist_ok=True)
     lines = [f"cert = {_CERTIFICATES / 'ca-certificates.crt'}"]
     for line in run("python3", "-m", "pip", "config", "list", check=False).stdout.splitlines():
-        found = re.match(r"(?:global|:env:|install)\.(index-url|extra-index-url|trusted-host|proxy)='(.*)'$", line)
+        found = re.match(
+            r"(?:global|:env:|install)\.(index-url|extra-index-url|trusted-host|proxy)='(.*)'$", line
+        )
         if found:
             lines.append(f"{found[1]} = {found[2]}")
     path = CONFIG / "pip.conf"
@@ -201,4 +216,7 @@ def _environment() -> dict[str, str]:
     """Our own configuration alone, whatever /etc/containers says or lacks."""
     registries = CONFIG / "registries.conf"
     registries.write_text("unqualified-search-registries = []\n")
-    return {"CONTAINERS_REGISTRIES_CONF": str(registries), "PATH": f"/usr/sbin:/sbin:{os.environ.get('PATH', '')}"}
+    return {
+        "CONTAINERS_REGISTRIES_CONF": str(registries),
+        "PATH": f"/usr/sbin:/sbin:{os.environ.get('PATH', '')}",
+    }

@@ -5,15 +5,35 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from pathlib import Path
 from typing import Final
 
-from tests.cluster import addons, build, control_plane, images, network, node, packages, pki, processes, registry
-from tests.cluster.settings import CACHE, CONFIG, DATA, KUBECONFIG, LOG, LONGEST_STATE, NODE_ADDRESS, RUN, STATE
+from tests.cluster import (
+    addons,
+    build,
+    control_plane,
+    images,
+    network,
+    node,
+    packages,
+    pki,
+    processes,
+    registry,
+    traces,
+)
+from tests.cluster.settings import (
+    CACHE,
+    CONFIG,
+    DATA,
+    KUBECONFIG,
+    LOG,
+    LONGEST_STATE,
+    NODE_ADDRESS,
+    RUN,
+    STATE,
+)
 from tests.cluster.shell import ClusterError, run, say, wait_for
 
 _EXPECTED: Final = (*control_plane.PROCESSES, *node.PROCESSES, "registry")
-_SHIM_SOCKETS: Final = Path("/run/containerd/s")
 
 
 def up() -> None:
@@ -25,13 +45,14 @@ def up() -> None:
     if os.geteuid() != 0:
         raise ClusterError("the test cluster needs root: it makes network interfaces, mounts and cgroups")
     if len(str(STATE)) > LONGEST_STATE:
-        raise ClusterError(f"{STATE}: a path of at most {LONGEST_STATE} characters is needed for sockets below it")
+        raise ClusterError(f"{STATE}: sockets below it need it to be {LONGEST_STATE} characters at most")
     packages.install((*packages.NODE, *packages.IMAGES))
     build.build((*build.NODE, *build.TOOLS))
     if DATA.exists() or processes.recorded():
         say("clearing what is left of the cluster before")
         down()
     network.refuse_foreign()
+    traces.remember()
     processes.forget_logs()
     started = time.monotonic()
     STATE.mkdir(parents=True, exist_ok=True)
@@ -48,6 +69,8 @@ def up() -> None:
     wait_for("node ready with its GPUs", node.ready, 90, f"See {LOG / 'kubelet.log'}", every=0.5)
     say("DNS and volumes")
     wait_for("DNS and volume provisioner", addons.ready, 120, "See: kubectl get pods -A", every=0.5)
+    for name in _EXPECTED:
+        processes.require_alive(name)
     say(f"the cluster is up after {time.monotonic() - started:.0f} s: export KUBECONFIG={KUBECONFIG}")
 
 
@@ -66,32 +89,33 @@ def status() -> list[tuple[str, bool]]:
     return parts
 
 
-def down() -> None:
-    """Stop what `up` started and take away what it made. Binaries, images in the registry and logs stay."""
+def down(force: bool = False) -> None:
+    """Stop what `up` started and take away what it made. Binaries, images in the registry and logs stay.
+
+    Where nothing of ours is recorded nothing is touched, unless forced.
+    """
+    if not (force or DATA.exists() or RUN.exists()):
+        say("nothing is up")
+        return
     processes.stop(("kwok", *node.PROCESSES[:-1]))
     processes.stop(("containerd",))
     processes.kill_containers()
     node.clean()
-    processes.stop((*control_plane.PROCESSES, "registry"))
+    # What they stored is thrown away, so there is nothing to wait for.
+    processes.stop(("scheduler", "controller-manager", "apiserver", "registry"), patience=2)
     processes.stop(processes.recorded())
-    network.tear_down()
+    network.tear_down(force)
+    traces.remove()
     for folder in (DATA, CONFIG, RUN):
         shutil.rmtree(folder, ignore_errors=True)
     KUBECONFIG.unlink(missing_ok=True)
-    # containerd's shims have their sockets at a fixed place; it is ours only if nothing is left in it.
-    for folder in (_SHIM_SOCKETS, _SHIM_SOCKETS.parent):
-        try:
-            folder.rmdir()
-        except OSError:
-            break
 
 
-def purge() -> None:
+def purge(force: bool = False) -> None:
     """`down`, and forget images, certificates and logs as well; the built programs stay in the cache."""
-    down()
+    down(force)
     storage = CACHE / "buildah"
     if storage.exists():
-        run("buildah", "--root", storage, "--runroot", RUN / "buildah", "--storage-driver", "overlay", "rmi", "-af", check=False)
         for mount in node.mounts(storage):
             run("umount", "--lazy", mount, check=False)
         shutil.rmtree(storage)
@@ -104,6 +128,6 @@ def leftovers() -> list[str]:
     found += [f"containerd shim {pid}" for pid in processes.shims()]
     found += [f"mount {point}" for point in node.mounts(STATE)]
     found += [f"cgroup {group}" for group in node.cgroups()]
-    found += [f"folder {folder}" for folder in (DATA, CONFIG, RUN) if folder.exists()]
+    found += [f"folder {folder}" for folder in (DATA, CONFIG, RUN, *traces.left()) if folder.exists()]
     found += network.leftovers()
     return found

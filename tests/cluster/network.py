@@ -101,8 +101,13 @@ def write_cni() -> Path:
     return folder
 
 
-def tear_down() -> None:
-    """Take away everything that `set_up`, the Pods, kube-proxy and kube-router put into the network."""
+def tear_down(force: bool = False) -> None:
+    """Take away everything that `set_up`, the Pods, kube-proxy and kube-router put into the network.
+
+    Only after a `set_up` of ours, unless forced: the chains of another cluster have the same names.
+    """
+    if not (force or _UNDO.exists()):
+        return
     for interface in [*_pod_interfaces(), *([BRIDGE] if Path(f"/sys/class/net/{BRIDGE}").exists() else [])]:
         run("ip", "link", "delete", interface, check=False)
     run("ip", "route", "delete", "blackhole", POD_RANGE, "metric", _METRIC, check=False)
@@ -128,7 +133,9 @@ def leftovers() -> list[str]:
     if Path(f"/sys/class/net/{BRIDGE}").exists():
         found.append(f"interface {BRIDGE}")
     routes = run("ip", "route", "show").stdout
-    found += [f"route {line.strip()}" for line in routes.splitlines() if POD_RANGE in line or SERVICE_RANGE in line]
+    found += [
+        f"route {line.strip()}" for line in routes.splitlines() if POD_RANGE in line or SERVICE_RANGE in line
+    ]
     for family in ("iptables", "ip6tables"):
         rules = run(f"{family}-save", check=False).stdout
         chains = [line.split()[0][1:] for line in rules.splitlines() if line.startswith(":")]
@@ -150,12 +157,14 @@ def _pod_interfaces() -> list[str]:
 
 def _remove_chains(family: str) -> None:
     """Delete kube-proxy's, kube-router's and the CNI plugins' chains and the rules that lead into them."""
-    table, script = "", []
+    table = ""
+    rules: list[str] = []
+    chains: list[str] = []
+    script: list[str] = []
     for line in run(f"{family}-save", check=False).stdout.splitlines():
         if line.startswith("*"):
             table = line
-            rules: list[str] = []
-            chains: list[str] = []
+            rules, chains = [], []
         elif line.startswith(":") and _OUR_CHAINS.match(line[1:]):
             chains.append(line[1:].split()[0])
         elif line.startswith("-A "):
@@ -165,7 +174,12 @@ def _remove_chains(family: str) -> None:
             ):
                 rules.append("-D" + line[2:])
         elif line == "COMMIT" and (chains or rules):
-            script += [table, *rules, *(f":{chain} - [0:0]" for chain in chains), *(f"-X {chain}" for chain in chains)]
+            script += [
+                table,
+                *rules,
+                *(f":{chain} - [0:0]" for chain in chains),
+                *(f"-X {chain}" for chain in chains),
+            ]
             script.append("COMMIT")
     if script:
         run(f"{family}-restore", "-w", "--noflush", stdin="\n".join(script) + "\n")

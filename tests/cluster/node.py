@@ -11,7 +11,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any, Final
 
-from tests.cluster import network, processes
+from tests.cluster import control_plane, network, processes
 from tests.cluster.pki import kubeconfig
 from tests.cluster.settings import (
     API_URL,
@@ -24,6 +24,7 @@ from tests.cluster.settings import (
     GPU_TAINT,
     GPUS,
     HERE,
+    LOG,
     NODE_ADDRESS,
     NODE_NAME,
     PKI,
@@ -73,6 +74,8 @@ def start() -> None:
             "--healthz-bind-address=127.0.0.1:10256",
         ],
     )
+    # kube-router ends at once where it finds no node of its name.
+    wait_for("the kubelet to register the node", _registered, 60, f"See {LOG / 'kubelet.log'}")
     processes.start(
         "kube-router",
         [
@@ -98,7 +101,7 @@ def keep() -> None:
     quantity = str(GPUS)
 
     def send(request: urllib.request.Request | str) -> Any:
-        with urllib.request.urlopen(request, timeout=10, context=context) as answer:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=10, context=context) as answer:
             return json.load(answer)
 
     while True:
@@ -109,11 +112,16 @@ def keep() -> None:
                 patch = {"status": {kind: {"nvidia.com/gpu": quantity} for kind in kinds}}
                 headers = {"Content-Type": "application/merge-patch+json"}
                 body = json.dumps(patch).encode()
-                send(urllib.request.Request(f"{url}/status", body, headers, method="PATCH"))  # noqa: S310
+                send(urllib.request.Request(f"{url}/status", body, headers, method="PATCH"))
                 say(f"the node advertises nvidia.com/gpu: {quantity}")
         except (OSError, ValueError, KeyError) as error:
             say(f"{error}")
         time.sleep(1)
+
+
+def _registered() -> bool:
+    processes.require_alive("kubelet")
+    return control_plane.answers(f"/api/v1/nodes/{NODE_NAME}")
 
 
 def ready() -> bool:
@@ -166,6 +174,7 @@ disabled_plugins = ["io.containerd.internal.v1.opt", "io.containerd.nri.v1.nri"]
       runtime_type = "io.containerd.runc.v2"
       [plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc.options]
         BinaryName = "{BIN / "runc"}"
+        Root = "{RUN / "runc"}"
         SystemdCgroup = false
 """)
 

@@ -34,7 +34,9 @@ def install(names: Iterable[str]) -> None:
     if not missing:
         return
     if shutil.which("apt-get") is None:
-        raise ClusterError(f"needs {' '.join(missing)} (Debian's names): install them, there is no apt-get here")
+        raise ClusterError(
+            f"needs {' '.join(missing)} (Debian's names): install them, there is no apt-get here"
+        )
     if os.geteuid() != 0:
         raise ClusterError(f"needs root to install {' '.join(missing)}: apt-get install {' '.join(missing)}")
     say(f"installing {' '.join(missing)}")
@@ -46,6 +48,6 @@ def install(names: Iterable[str]) -> None:
 
 def _installed(name: str) -> bool:
     if shutil.which("dpkg-query") is None:
-        raise ClusterError("this test cluster installs Debian packages, and there is no dpkg-query here; use Docker")
+        raise ClusterError("there is no dpkg-query here: without Docker this test cluster needs a Debian")
     status = run("dpkg-query", "--show", "--showformat=${db:Status-Status}", name, check=False)
     return status.stdout == "installed"

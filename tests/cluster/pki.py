@@ -27,7 +27,10 @@ class Identity:
 
 _API_NAMES: Final = ",".join(
     (
-        *(f"DNS:{name}" for name in ("localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc")),
+        *(
+            f"DNS:{name}"
+            for name in ("localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc")
+        ),
         "DNS:kubernetes.default.svc.cluster.local",
         *(f"IP:{address}" for address in ("127.0.0.1", API_SERVICE, NODE_ADDRESS)),
     )

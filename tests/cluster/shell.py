@@ -40,7 +40,9 @@ def run(
         check=False,
     )
     if check and done.returncode != 0:
-        raise ClusterError(f"{' '.join(map(str, argv))}: exit {done.returncode}\n{tail(done.stderr or done.stdout)}")
+        raise ClusterError(
+            f"{' '.join(map(str, argv))}: exit {done.returncode}\n{tail(done.stderr or done.stdout)}"
+        )
     return done
 
 
@@ -62,10 +64,9 @@ def run_logged(name: str, argv: Sequence[str | Path], log: Path, env: Mapping[st
             env={**os.environ, **env},
             cwd=cwd,
         )
-        while True:
+        while (code := process.poll()) is None:
             try:
-                code = process.wait(timeout=30)
-                break
+                process.wait(timeout=30)
             except subprocess.TimeoutExpired:
                 lines = log.read_bytes().count(b"\n")
                 say(f"{name}: {time.monotonic() - started:.0f} s, {lines} steps so far")
@@ -73,11 +74,14 @@ def run_logged(name: str, argv: Sequence[str | Path], log: Path, env: Mapping[st
                 process.terminate()
                 raise
     if code != 0:
-        raise ClusterError(f"{name}: exit {code}; the whole output is in {log}\n{tail(log.read_text(errors='replace'))}")
+        last = tail(log.read_text(errors="replace"))
+        raise ClusterError(f"{name}: exit {code}; the whole output is in {log}\n{last}")
     say(f"{name}: done in {time.monotonic() - started:.0f} s")
 
 
-def wait_for(what: str, ready: Callable[[], bool], timeout: float, hint: str = "", every: float = 0.25) -> None:
+def wait_for(
+    what: str, ready: Callable[[], bool], timeout: float, hint: str = "", every: float = 0.25
+) -> None:
     """Poll until `ready` says so; ClusterError after `timeout` seconds."""
     deadline = time.monotonic() + timeout
     while not ready():
