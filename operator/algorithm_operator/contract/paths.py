@@ -39,6 +39,8 @@ def check_store_path(path: str) -> str | None:
 
 def check_relative_path(path: str, *, image: bool, suffixes: tuple[str, ...]) -> str | None:
     """Why a socket may not have this path below /input or /output, in Grand Challenge's words, or None."""
+    if any(unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp") for char in path):
+        return "it contains a control character"
     if path.startswith("/") or path.endswith("/"):
         return "Path must not begin or end with '/'"
     if any(segment in ("", ".", "..") for segment in path.split("/")):

@@ -1,0 +1,109 @@
+"""What is said about outputs, in Grand Challenge's words. Pure; paths and details are made safe to show here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from algorithm_operator.api.text import quoted, shown
+
+NO_STDERR = "No errors were reported in the logs."
+MAX_IMAGE_FILES = 1000
+
+
+def file_missing(path: str) -> str:
+    """A JSON or file output that is not there."""
+    return f"Output file {quoted(path)} was not produced"
+
+
+def folder_empty(path: str) -> str:
+    """An image output without a file; a folder that is not there is empty too."""
+    return f"Output directory {quoted(path)} is empty"
+
+
+def too_many_files(path: str) -> str:
+    """An image folder with more than MAX_IMAGE_FILES files."""
+    return f"Too many files produced in {quoted(path)}"
+
+
+def no_image(path: str, why: str = "") -> str:
+    """A folder in which no file is an image that can be read."""
+    return _with(f"No output images could be imported from {quoted(path)}", why)
+
+
+def one_image_only(path: str, found: int) -> str:
+    """A folder with several images."""
+    return f"Only 1 image should be produced in {quoted(path)}, we found {found}"
+
+
+def image_too_large(path: str) -> str:
+    """An image that cannot be checked within the collector's memory."""
+    return f"The output image {quoted(path)} was too large to process, please try again with smaller images"
+
+
+def image_invalid(path: str, why: str) -> str:
+    """An image that is none of its socket's."""
+    return _with(f"The image produced in {quoted(path)} is not valid", why)
+
+
+def file_too_large(path: str, limit_bytes: int | None = None) -> str:
+    """A JSON output that cannot be checked within the collector's memory."""
+    return _with(
+        f"The output file {quoted(path)} is too large",
+        f"The limit is {limit_bytes} bytes" if limit_bytes is not None else "",
+    )
+
+
+def not_json(path: str, why: str = "") -> str:
+    """A JSON output that does not parse."""
+    return _with(f"The output file {quoted(path)} is not valid json", why)
+
+
+def file_invalid(path: str, why: str) -> str:
+    """A JSON output that is not of its kind."""
+    return _with(f"The output file {quoted(path)} is not valid", why)
+
+
+def not_a_file(path: str, what: str) -> str:
+    """Something other than a regular file (or folder) where an output should be, such as a symbolic link."""
+    return f"The output {quoted(path)} is {what}; outputs must be regular files"
+
+
+def segments_undetermined(limit: int) -> str:
+    """A segmentation whose voxel values are no small set of whole numbers."""
+    return (
+        "Image segments could not be determined, ensure the voxel values are integers and that it contains no more "
+        f"than {limit} segments."
+    )
+
+
+def segments_unknown(allowed: Iterable[int], found: Iterable[int]) -> str:
+    """A segmentation with voxel values that its socket does not declare; the background is always allowed."""
+    return (
+        f"The valid voxel values for this segmentation are: {_set({0, *allowed})}. This segmentation is invalid as "
+        f"it contains the voxel values: {_set(found)}."
+    )
+
+
+def findings(messages: Sequence[tuple[str, str]], limit: int) -> str:
+    """All findings of a job as one text of at most `limit` characters: `slug: message; …`, and how many are left."""
+    text = ""
+    for number, (slug, message) in enumerate(messages):
+        piece = f"{slug}: {message}"
+        rest = len(messages) - number
+        tail = f" (and {rest} more)"
+        more = rest > 1
+        candidate = f"{text}; {piece}" if text else piece
+        if len(candidate) + (len(tail) if more else 0) > limit:
+            return text + tail if text else shown(piece, limit)
+        text = candidate
+    return text
+
+
+def _with(head: str, why: str) -> str:
+    why = shown(why.strip())
+    return f"{head}. {why[:1].upper()}{why[1:]}" if why else head
+
+
+def _set(values: Iterable[int]) -> str:
+    listed = sorted(set(values))
+    return "{" + ", ".join(map(str, listed[:32])) + (", …" if len(listed) > 32 else "") + "}"
