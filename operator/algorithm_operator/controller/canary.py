@@ -6,30 +6,114 @@ closed, while the prober here, in a Pod that no policy seals, finds it open.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable
+
 from algorithm_operator.contract.plan import Target
 from algorithm_operator.kube.client import Client
+from algorithm_operator.kube.errors import ApiError
+from algorithm_operator.kube.resources import SERVICES
 
 BANNER = b"algorithm-operator canary\n"
+DIAL_SECONDS = 3.0
+LOOK_UP_SECONDS = 60.0
+"""The Service's address hardly ever changes: it is read that often, and whenever it does not answer."""
+
+log = logging.getLogger(__name__)
 
 
 class Canary:
     """Serves the canary port and dials it through its Service every few seconds."""
 
     def __init__(
-        self, client: Client, namespace: str, service: str, port: int, *, interval: float = 5.0
+        self,
+        client: Client,
+        namespace: str,
+        service: str,
+        port: int,
+        *,
+        interval: float = 5.0,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.last_reached: float | None = None
         """Monotonic time at which the Service last answered with the banner."""
+        self._client = client
+        self._namespace, self._service, self._port = namespace, service, port
+        self._interval = interval
+        self._monotonic = monotonic
+        self._target: Target | None = None
+        self._looked_up = float("-inf")
+        self._why = ""
 
     def target(self) -> Target | None:
         """The Service's address for the gate; None while it is not known."""
-        raise NotImplementedError
+        return self._target
 
     @property
     def alive(self) -> bool:
         """Whether the Service answered in the last four intervals."""
-        raise NotImplementedError
+        return self.last_reached is not None and self._monotonic() - self.last_reached < 4 * self._interval
 
     async def run(self) -> None:
         """Serve and probe until cancelled."""
-        raise NotImplementedError
+        server = await asyncio.start_server(_answer, None, self._port)
+        async with server:
+            while True:
+                await self.probe()
+                await asyncio.sleep(self._interval if self.alive else min(1.0, self._interval))
+
+    async def probe(self) -> None:
+        """Look the Service up if that is due, and dial it once."""
+        why = await self._look_up() or await self._dial()
+        if why != self._why:
+            log.log(logging.WARNING if why else logging.INFO, "canary: %s", why or "it answers")
+            self._why = why
+
+    async def _look_up(self) -> str:
+        if (
+            self._target is not None
+            and not self._why
+            and self._monotonic() - self._looked_up < LOOK_UP_SECONDS
+        ):
+            return ""
+        try:
+            service = await self._client.get(SERVICES, self._namespace, self._service)
+        except ApiError as error:
+            return "" if self._target is not None else f"Service {self._service} cannot be read: {error}"
+        spec = (service or {}).get("spec") or {}
+        address, ports = spec.get("clusterIP"), spec.get("ports") or []
+        if not address or address == "None" or not ports:
+            self._target = None
+            return f"there is no Service {self._namespace}/{self._service} with an address of its own"
+        self._target = Target(name="canary", host=str(address), port=int(ports[0]["port"]))
+        self._looked_up = self._monotonic()
+        return ""
+
+    async def _dial(self) -> str:
+        target = self._target
+        if target is None:
+            return "its address is not known"
+        try:
+            async with asyncio.timeout(DIAL_SECONDS):
+                reader, writer = await asyncio.open_connection(target.host, target.port)
+                try:
+                    answer = await reader.read(len(BANNER))
+                finally:
+                    writer.close()
+        except (OSError, TimeoutError) as error:
+            return f"{target.host}:{target.port} is not reached: {str(error) or 'timeout'}"
+        if answer != BANNER:
+            return f"{target.host}:{target.port} is answered by something else"
+        self.last_reached = self._monotonic()
+        return ""
+
+
+async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """The banner and goodbye; nothing is read."""
+    with contextlib.suppress(OSError):
+        writer.write(BANNER)
+        await writer.drain()
+        writer.close()

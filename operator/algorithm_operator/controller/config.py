@@ -2,11 +2,45 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Annotated, Any, TypeVar
 
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from algorithm_operator.api.base import Quantity
 from algorithm_operator.contract.plan import Target
-from algorithm_operator.core.settings import PodSettings
+from algorithm_operator.core.settings import GpuType, PodSettings
+from algorithm_operator.kube.connection import SERVICE_ACCOUNT
+
+T = TypeVar("T")
+
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_HOST_PORT = re.compile(r"(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+)(?::([0-9]{1,5}))?")
+_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+
+
+class _Edge(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class _GpuType(_Edge):
+    node_selector_terms: Annotated[list[dict[str, Any]], Field(alias="nodeSelectorTerms", min_length=1)]
+    tolerations: list[dict[str, Any]] = []
+    resource: str = "nvidia.com/gpu"
+
+
+class _Requests(_Edge):
+    cpu: Quantity
+    memory: Quantity
+
+
+class _StepsResources(_Edge):
+    stage: _Requests | None = None
+    collect: _Requests | None = None
+    store: _Requests | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,15 +56,148 @@ class Settings:
     """host:port of registries that are spoken to over plain HTTP."""
     canary_service: str
     canary_port: int
-    """The port that the canary listens on, and that of its Service."""
+    """The port that the canary listens on; its Service may have another."""
     api_server: Target | None
     """The API server's service address, for the gate."""
     lease_name: str
     log_level: str
     metrics_port: int
     workers: int
+    """AlgorithmJobs that are worked on at the same time."""
+    pod_name: str
+    """Shown as the Lease's holder."""
+
+
+class ConfigError(ValueError):
+    """A variable is missing or wrong; the message names it, and says what is allowed."""
 
 
 def load(environment: Mapping[str, str]) -> Settings:
-    """Settings from `AO_*` variables; ValueError names the variable, what is wrong and what is allowed."""
-    raise NotImplementedError
+    """Settings from `AO_*` variables; ConfigError names the variable, what is wrong and what is allowed."""
+    read = _Reader(environment)
+    canary_service = read.name("AO_CANARY_SERVICE", "algorithm-operator-canary")
+    resources = read.json("AO_STEPS_RESOURCES", _StepsResources, _StepsResources())
+    step_resources = {
+        f"{step}_resources": asked.model_dump()
+        for step in ("stage", "collect", "store")
+        if (asked := getattr(resources, step)) is not None
+    }
+    gpu_types = read.json("AO_GPU_TYPES", dict[str, _GpuType], {})
+    pods = PodSettings(
+        steps_image=read.required("AO_STEPS_IMAGE", "the image of the steps, by digest"),
+        gpu_types={
+            name: GpuType(kind.node_selector_terms, kind.tolerations, kind.resource)
+            for name, kind in gpu_types.items()
+        },
+        extra_tolerations=read.json("AO_EXTRA_TOLERATIONS", list[dict[str, Any]], []),
+        isolation_strict=read.boolean("AO_ISOLATION_STRICT", True),
+        pull_failure_seconds=read.integer("AO_PULL_FAILURE_SECONDS", 120, 10, 86400),
+        canary_service=canary_service,
+        **step_resources,
+    )
+    return Settings(
+        namespace=read.name("AO_NAMESPACE", _own_namespace()),
+        watch_namespaces=tuple(read.names("AO_WATCH_NAMESPACES")),
+        pods=pods,
+        insecure_registries=frozenset(read.hosts("AO_INSECURE_REGISTRIES")),
+        canary_service=canary_service,
+        canary_port=read.integer("AO_CANARY_PORT", 8081, 1, 65535),
+        api_server=read.api_server(),
+        lease_name=read.name("AO_LEASE_NAME", "algorithm-operator"),
+        log_level=read.one_of("AO_LOG_LEVEL", "INFO", _LEVELS),
+        metrics_port=read.integer("AO_METRICS_PORT", 8080, 1, 65535),
+        workers=read.integer("AO_WORKERS", 8, 1, 64),
+        pod_name=environment.get("AO_POD_NAME") or os.uname().nodename,
+    )
+
+
+def _own_namespace() -> str | None:
+    file = SERVICE_ACCOUNT / "namespace"
+    return file.read_text(encoding="utf-8").strip() if file.exists() else None
+
+
+class _Reader:
+    """One variable at a time; unset and empty are the same."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = environment
+
+    def required(self, variable: str, meaning: str) -> str:
+        value = self._environment.get(variable, "").strip()
+        if not value:
+            raise ConfigError(f"{variable} is not set: it is {meaning}.")
+        return value
+
+    def name(self, variable: str, default: str | None) -> str:
+        value = self._environment.get(variable, "").strip() or default
+        if value is None:
+            raise ConfigError(f"{variable} is not set: it is the name of the operator's own namespace.")
+        if not _NAME.fullmatch(value):
+            raise ConfigError(
+                f"{variable} is {value!r}: a name has lower-case letters, digits and -, at most 63."
+            )
+        return value
+
+    def names(self, variable: str) -> list[str]:
+        values = self._split(variable)
+        for value in values:
+            if not _NAME.fullmatch(value):
+                raise ConfigError(f"{variable} contains {value!r}, which is not the name of a namespace.")
+        return list(dict.fromkeys(values))
+
+    def hosts(self, variable: str) -> list[str]:
+        values = self._split(variable)
+        for value in values:
+            if not _HOST_PORT.fullmatch(value):
+                raise ConfigError(f"{variable} contains {value!r}; it lists registries as host:port.")
+        return values
+
+    def integer(self, variable: str, default: int, low: int, high: int) -> int:
+        text = self._environment.get(variable, "").strip()
+        if not text:
+            return default
+        if not (text.isascii() and text.isdecimal() and low <= int(text) <= high):
+            raise ConfigError(f"{variable} is {text!r}: it must be a whole number from {low} to {high}.")
+        return int(text)
+
+    def boolean(self, variable: str, default: bool) -> bool:
+        text = self._environment.get(variable, "").strip().lower()
+        if text not in ("", "true", "false"):
+            raise ConfigError(f"{variable} is {text!r}: it must be true or false.")
+        return text == "true" if text else default
+
+    def one_of(self, variable: str, default: str, allowed: tuple[str, ...]) -> str:
+        text = self._environment.get(variable, "").strip().upper() or default
+        if text not in allowed:
+            raise ConfigError(f"{variable} is {text!r}: it must be one of {', '.join(allowed)}.")
+        return text
+
+    def json(self, variable: str, shape: type[T], default: T) -> T:
+        text = self._environment.get(variable, "").strip()
+        if not text:
+            return default
+        try:
+            return TypeAdapter(shape).validate_json(text)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise ConfigError(
+                f"{variable} is not valid{f' at {where}' if where else ''}: {first['msg']}."
+            ) from error
+
+    def api_server(self) -> Target | None:
+        """AO_API_SERVER as host:port, else what the kubelet says to every Pod."""
+        text = self._environment.get("AO_API_SERVER", "").strip()
+        host: str | None
+        if text:
+            match = _HOST_PORT.fullmatch(text)
+            if match is None or match[2] is None:
+                raise ConfigError(f"AO_API_SERVER is {text!r}: it must be host:port.")
+            host, port = match[1].strip("[]"), match[2]
+        else:
+            host = self._environment.get("KUBERNETES_SERVICE_HOST")
+            port = self._environment.get("KUBERNETES_SERVICE_PORT", "443")
+        return Target(name="API server", host=host, port=int(port)) if host else None
+
+    def _split(self, variable: str) -> list[str]:
+        return [part.strip() for part in self._environment.get(variable, "").split(",") if part.strip()]

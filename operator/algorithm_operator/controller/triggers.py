@@ -1,0 +1,90 @@
+"""Which objects to look at when something changes, and what is watched at all. Pure but for reading the store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from algorithm_operator.api.job import TERMINAL
+from algorithm_operator.controller.context import Key
+from algorithm_operator.core import names
+from algorithm_operator.kube.resources import (
+    ALGORITHM_JOBS,
+    ALGORITHMS,
+    DATASTORES,
+    LEASES,
+    NETWORK_POLICIES,
+    PODS,
+    Body,
+    Resource,
+)
+from algorithm_operator.kube.store import Change, Store, labels
+
+_OURS = f"{names.MANAGED_BY}={names.OPERATOR}"
+
+WATCHED: dict[Resource, str] = {
+    DATASTORES: "",
+    ALGORITHMS: "",
+    NETWORK_POLICIES: "",
+    PODS: _OURS,
+    LEASES: _OURS,
+    ALGORITHM_JOBS: "",
+}
+"""What the operator watches, with the label selector for it. Jobs come last: what they depend on is known by then."""
+
+
+def keys_of(change: Change, store: Store) -> Iterator[Key]:
+    """The keys to reconcile after `change`."""
+    namespace, name = change.namespace, change.name
+    if change.resource == ALGORITHM_JOBS:
+        yield Key("AlgorithmJob", namespace, name)
+    elif change.resource == ALGORITHMS:
+        yield Key("Algorithm", namespace, name)
+        yield from _waiting_jobs(store, namespace, algorithm=name)
+        if _spec_changed(change):  # a slug has one definition in a namespace: the others are checked anew
+            yield from (
+                Key("Algorithm", namespace, other)
+                for body in store.by_namespace(ALGORITHMS, namespace)
+                if (other := _name(body)) != name
+            )
+    elif change.resource == DATASTORES:
+        yield Key("DataStore", namespace, name)
+        yield from _waiting_jobs(store, namespace)
+    elif change.resource == NETWORK_POLICIES:
+        yield from _waiting_jobs(store, namespace)
+        yield from (Key("DataStore", namespace, _name(b)) for b in store.by_namespace(DATASTORES, namespace))
+    elif change.resource in (PODS, LEASES):
+        found = labels(change.body)
+        if change.resource == PODS and (job := found.get(names.LABEL_JOB)):
+            yield Key("AlgorithmJob", namespace, job)
+        elif datastore := found.get(names.LABEL_STORE):
+            yield Key("DataStore", namespace, datastore)
+
+
+def everything(store: Store) -> Iterator[Key]:
+    """Every object that the operator looks after."""
+    for body in store.all(ALGORITHMS):
+        yield Key("Algorithm", body["metadata"]["namespace"], _name(body))
+    for body in store.all(DATASTORES):
+        yield Key("DataStore", body["metadata"]["namespace"], _name(body))
+    for body in store.all(ALGORITHM_JOBS):
+        yield Key("AlgorithmJob", body["metadata"]["namespace"], _name(body))
+    for body in store.all(PODS):  # of a job that is gone
+        if job := labels(body).get(names.LABEL_JOB):
+            yield Key("AlgorithmJob", body["metadata"]["namespace"], job)
+
+
+def _waiting_jobs(store: Store, namespace: str, algorithm: str | None = None) -> Iterator[Key]:
+    for body in store.by_namespace(ALGORITHM_JOBS, namespace):
+        wanted = ((body.get("spec") or {}).get("algorithmRef") or {}).get("name")
+        finished = (body.get("status") or {}).get("state") in TERMINAL
+        if not finished and algorithm in (None, wanted):
+            yield Key("AlgorithmJob", namespace, _name(body))
+
+
+def _spec_changed(change: Change) -> bool:
+    before, after = change.before, change.after
+    return before is None or after is None or before.get("spec") != after.get("spec")
+
+
+def _name(body: Body) -> str:
+    return str(body["metadata"]["name"])
