@@ -1,0 +1,102 @@
+"""What the API server takes, and the defaults that it stores."""
+
+from __future__ import annotations
+
+from tests.crd.conftest import Object, Server
+
+
+def test_an_algorithm_without_resources_is_stored_with_the_seeds_shape(
+    server: Server, algorithm: Object
+) -> None:
+    spec = server.accepts(algorithm)["spec"]
+    assert spec["resources"] == {
+        "cpu": "2",
+        "memory": "24G",
+        "gpu": {"type": "T4", "count": 1},
+        "threads": 512,
+    }
+    assert spec["timeLimitSeconds"] == 7200
+    assert spec["collectSeconds"] == 600
+    assert spec["network"] == "None"
+    assert spec["interfaces"][0]["name"] == "default"
+
+
+def test_half_given_resources_keep_the_other_defaults(server: Server, algorithm: Object) -> None:
+    algorithm["spec"]["resources"] = {"memory": "8Gi", "cpu": 4, "gpu": {"count": 0}}
+    stored = server.accepts(algorithm)["spec"]["resources"]
+    assert stored == {"cpu": 4, "memory": "8Gi", "gpu": {"type": "T4", "count": 0}, "threads": 512}
+
+
+def test_an_algorithm_with_all_its_fields(server: Server, algorithm: Object) -> None:
+    algorithm["spec"] |= {
+        "title": "Brain tissue segmentation",
+        "description": "Grey matter, white matter and CSF.",
+        "network": "Loopback",
+        "security": {"user": {"uid": 1000, "gid": 1000}},
+        "timeLimitSeconds": 600,
+        "collectSeconds": 60,
+    }
+    tissues = {
+        "slug": "tissues",
+        "title": "Tissues",
+        "description": "Of the brain.",
+        "kind": "Segmentation",
+        "relativePath": "images/tissues",
+        "overlaySegments": [
+            {"name": "CSF", "voxelValue": 1},
+            {"name": "Grey matter", "voxelValue": 2, "visible": False},
+        ],
+    }
+    results = {"slug": "results", "kind": "Anything", "relativePath": "results.json", "storeInStatus": True}
+    algorithm["spec"]["interfaces"] = [
+        {"name": "one", "inputs": [{"slug": "a", "kind": "String"}], "outputs": [tissues, results]},
+        {
+            "name": "two",
+            "inputs": [{"slug": "a", "kind": "String"}, {"slug": "b", "kind": "Bool"}],
+            "outputs": [results],
+        },
+    ]
+    stored = server.accepts(algorithm)["spec"]
+    assert stored["interfaces"][0]["outputs"][0]["overlaySegments"][0]["visible"] is True
+    assert stored["interfaces"][1]["outputs"][0]["storeInStatus"] is True
+
+
+def test_as_many_interfaces_and_sockets_as_are_allowed(server: Server, algorithm: Object) -> None:
+    def sockets(word: str, count: int) -> list[Object]:
+        return [{"slug": f"{word}-{number}", "kind": "Image"} for number in range(count)]
+
+    algorithm["spec"]["interfaces"] = [
+        {"name": f"i-{number}", "inputs": sockets("in", 17 + number), "outputs": sockets("out", 32)}
+        for number in range(16)
+    ]
+    assert len(server.accepts(algorithm)["spec"]["interfaces"]) == 16
+
+
+def test_a_job_with_its_defaults(server: Server, job: Object) -> None:
+    spec = server.accepts(job)["spec"]
+    assert spec == {**job["spec"], "attempts": 3, "suspend": False, "cancel": False}
+
+
+def test_any_json_is_a_value_null_included(server: Server, job: Object) -> None:
+    values = [None, 1, 1.5, "text", True, [1, [2]], {"a": None, "b": {"c": []}}]
+    job["spec"]["inputs"] = [{"slug": f"v-{number}", "value": value} for number, value in enumerate(values)]
+    stored = server.apply(job)["spec"]["inputs"]
+    assert [given["value"] for given in stored] == values
+
+
+def test_a_job_with_all_its_fields(server: Server, job: Object) -> None:
+    job["spec"] |= {
+        "outputStore": {"name": "results"},
+        "timeLimitSeconds": 60,
+        "attempts": 1,
+        "suspend": True,
+        "ttlSecondsAfterFinished": 0,
+    }
+    assert server.accepts(job)["spec"]["suspend"] is True
+
+
+def test_a_datastore_with_its_defaults(server: Server, datastore: Object) -> None:
+    assert server.accepts(datastore)["spec"] == {
+        "persistentVolumeClaim": {"claimName": "cases"},
+        "default": False,
+    }
