@@ -42,7 +42,8 @@ class Loop:
         for kind, queue in self.queues.items():
             watch = context.metrics.watch
             watch("queue_depth", "Objects that wait for a worker.", queue.__len__, kind=kind)
-            watch("queue_delayed", "Objects that wait for a time.", functools.partial(getattr, queue, "delayed"), kind=kind)
+            delayed = functools.partial(getattr, queue, "delayed")
+            watch("queue_delayed", "Objects that wait for a time.", delayed, kind=kind)
 
     def _changed(self, change: Change) -> None:
         for key in keys_of(change, self._context.store):

@@ -30,7 +30,10 @@ class NotFound(ApiError):
 
 
 class Conflict(ApiError):
-    """409: another writer was faster, or a precondition (uid, resourceVersion) does not hold."""
+    """409: another writer was faster, or a precondition (uid, resourceVersion) does not hold.
+
+    Also the 422 of a patch or apply whose metadata.uid is not that of the object.
+    """
 
 
 class AlreadyExists(Conflict):
@@ -84,6 +87,17 @@ def from_status(status: int, body: Any) -> ApiError:
     fields = body if isinstance(body, dict) else {}
     reason = str(fields.get("reason") or "")
     message = str(fields.get("message") or body or "no message")[:4096]
-    details = fields.get("details")
-    kind = AlreadyExists if reason == "AlreadyExists" else _BY_STATUS.get(status, ApiError)
-    return kind(status, reason, message, details if isinstance(details, dict) else None)
+    found = fields.get("details")
+    details: dict[str, Any] = found if isinstance(found, dict) else {}
+    kind = _BY_STATUS.get(status, ApiError)
+    if reason == "AlreadyExists":
+        kind = AlreadyExists
+    elif kind is Invalid and _is_other_uid(details):
+        kind = Conflict
+    return kind(status, reason, message, details)
+
+
+def _is_other_uid(details: dict[str, Any]) -> bool:
+    """Whether a patch that names a uid met another object: the server calls that an immutable field (422)."""
+    causes = [c for c in details.get("causes") or [] if isinstance(c, dict)]
+    return any(c.get("field") == "metadata.uid" for c in causes)
