@@ -9,6 +9,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 CLUSTER := $(PYTHON) tests/cluster
+# KUBECONFIG, and kubectl and Helm on PATH, for one recipe line.
+with-cluster = eval "$$($(CLUSTER) env)";
 
 say = @printf '\n==> %s\n' '$(1)'
 
@@ -50,7 +52,7 @@ lint: venv ## ruff, mypy --strict and the import contracts
 	$(call say,lint)
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy operator tests $(wildcard scripts/*.py)
+	@$(BIN)/mypy operator tests deploy $(wildcard scripts/*.py)
 	@$(BIN)/lint-imports --no-logo
 
 .PHONY: format
@@ -75,12 +77,17 @@ runner-test: ## Vet and test the runner
 
 .PHONY: crds
 crds: venv ## Generate crds/ from the API models
-	@$(BIN)/python -m algorithm_operator.api.crd
+	@$(BIN)/python -m algorithm_operator.api.crd crds
+
+.PHONY: manifests
+manifests: crds ## Render the chart's CRDs and deploy/ (with the test cluster's Helm)
+	@$(with-cluster) $(BIN)/python deploy/render.py
 
 .PHONY: check-generated
-check-generated: crds ## Fail if generated files are not what is committed
+check-generated: venv ## Fail if a generated file is not current
 	$(call say,generated files are current)
-	@git diff --exit-code --stat -- crds && test -z "$$(git status --porcelain -- crds)" || { echo 'crds/ is not current: run `make crds` and commit'; exit 1; }
+	@$(BIN)/python -m algorithm_operator.api.crd --check crds
+	@$(with-cluster) $(BIN)/python deploy/render.py --check
 
 # --- the test cluster --------------------------------------------------------------------------------------
 
@@ -104,19 +111,19 @@ images: ## Build the images and push them to the test cluster's registry
 
 .PHONY: chart
 chart: venv cluster-up ## Tests of the chart
-	@$(BIN)/pytest tests/chart
+	@$(with-cluster) $(BIN)/pytest tests/chart
 
 .PHONY: e2e
 e2e: venv cluster-up images ## Tests of whole jobs
-	@$(BIN)/pytest tests/e2e
+	@$(with-cluster) $(BIN)/pytest tests/e2e
 
 .PHONY: demo
 demo: venv cluster-up images ## A real brain MRI through a sealed job
-	@$(BIN)/python scripts/demo.py
+	@$(with-cluster) $(BIN)/python scripts/demo.py
 
 .PHONY: bench
 bench: venv cluster-up images ## Measure
-	@$(BIN)/pytest tests/bench -m bench -s
+	@$(with-cluster) $(BIN)/pytest tests/bench -m bench -s
 
 # --- all of it ---------------------------------------------------------------------------------------------
 
@@ -125,11 +132,11 @@ test: ## Every test: the unit tests first and alone, then all others on one clus
 	@$(MAKE) unit
 	@$(MAKE) lint
 	@$(MAKE) runner-test
-	@$(MAKE) check-generated
 	@$(MAKE) cluster-up
+	@$(MAKE) check-generated
 	@$(MAKE) images
 	$(call say,tests on the cluster)
-	@$(BIN)/pytest tests examples --ignore=tests/unit -m 'not bench'
+	@$(with-cluster) $(BIN)/pytest tests examples --ignore=tests/unit -m 'not bench'
 
 .PHONY: clean
 clean: ## Remove what was built here; the cluster and its cache stay
