@@ -65,20 +65,18 @@ class Server:
         whole.setdefault("metadata", {})["namespace"] = self.namespace
         return whole
 
-    def _apply(self, body: Object, *flags: str) -> Object:
-        out = self.kubectl(
-            "apply", "--server-side", *flags, "-f", "-", "-o", "json", stdin=json.dumps(self.whole(body))
-        )
-        applied: Object = json.loads(out)
-        return applied
+    def _send(self, body: Object, *command: str) -> Object:
+        out = self.kubectl(*command, "-f", "-", "-o", "json", stdin=json.dumps(self.whole(body)))
+        answer: Object = json.loads(out)
+        return answer
 
     def apply(self, body: Object) -> Object:
         """The object as it is stored."""
-        return self._apply(body)
+        return self._send(body, "apply", "--server-side")
 
     def accepts(self, body: Object) -> Object:
-        """The object as it would be stored."""
-        return self._apply(body, "--dry-run=server")
+        """The new object as it would be stored."""
+        return self._send(body, "create", "--dry-run=server")
 
     def refuses(self, body: Object) -> str:
         """Why it would not be stored."""

@@ -1,0 +1,243 @@
+"""What the API server refuses, a row a rule: how the object is spoilt, and what the message must say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.crd.conftest import Object, Server
+
+Spoil = Callable[[Object], object]
+UUID = "0aa1ab4b-4d8e-4a5c-9d2a-5f0b6c6a7e11"
+
+
+def segments(*values: int) -> list[Object]:
+    return [{"name": f"s{value}", "voxelValue": value} for value in values]
+
+
+def socket(**fields: Any) -> Spoil:
+    """The first input with these fields, None: without."""
+
+    def spoil(spec: Object) -> None:
+        first = spec["interfaces"][0]["inputs"][0]
+        first.update(fields)
+        for field in [field for field, value in fields.items() if value is None]:
+            del first[field]
+
+    return spoil
+
+
+def interface(**fields: Any) -> Spoil:
+    return lambda spec: spec["interfaces"][0].update(fields)
+
+
+def field(**fields: Any) -> Spoil:
+    return lambda spec: spec.update(fields)
+
+
+def anything(*slugs: str, **more: str) -> list[Object]:
+    return [{"slug": slug, "kind": "Anything", **more} for slug in slugs]
+
+
+ALGORITHM = {
+    "no image": (lambda spec: spec.pop("image"), ["spec.image: Required value"]),
+    "empty reference": (field(image={"reference": ""}), ["spec.image.reference", "at least 1 char"]),
+    "blank in reference": (field(image={"reference": "a b"}), ["spec.image.reference"]),
+    "no interfaces": (field(interfaces=[]), ["spec.interfaces", "at least 1 item"]),
+    "no inputs": (interface(inputs=[]), ["spec.interfaces[0].inputs", "at least 1 item"]),
+    "no outputs": (interface(outputs=[]), ["spec.interfaces[0].outputs", "at least 1 item"]),
+    "17 interfaces": (
+        lambda spec: spec.update(interfaces=[{**spec["interfaces"][0], "name": f"i{n}"} for n in range(17)]),
+        ["spec.interfaces: Too many: 17: must have at most 16 items"],
+    ),
+    "33 sockets": (
+        interface(inputs=anything(*(f"s{n}" for n in range(33)))),
+        ["spec.interfaces[0].inputs: Too many: 33: must have at most 32 items"],
+    ),
+    "two interfaces of one name": (
+        lambda spec: spec["interfaces"].append(spec["interfaces"][0]),
+        ["spec.interfaces[1]: Duplicate value", "default"],
+    ),
+    "a slug twice": (
+        interface(inputs=anything("a", "a")),
+        ["spec.interfaces[0].inputs[1]: Duplicate value", '"slug":"a"'],
+    ),
+    "input and output at once": (
+        interface(inputs=anything("a"), outputs=anything("a")),
+        ["spec.interfaces[0]", "a slug is an input or an output of an interface, not both"],
+    ),
+    "two inputs at one path": (
+        interface(inputs=[*anything("a", relativePath="x.json"), *anything("x")]),
+        ["spec.interfaces[0].inputs", "each of the inputs needs a relativePath of its own"],
+    ),
+    "an output inside another": (
+        interface(
+            outputs=[
+                {"slug": "a", "kind": "Image"},
+                {"slug": "b", "kind": "Image", "relativePath": "images/a/b"},
+            ]
+        ),
+        ["spec.interfaces[0].outputs", "none may lie inside another one's"],
+    ),
+    "slug with capitals": (socket(slug="T1"), ["spec.interfaces[0].inputs[0].slug"]),
+    "slug with two hyphens": (socket(slug="a--b"), ["spec.interfaces[0].inputs[0].slug"]),
+    "long slug": (socket(slug="a" * 64), ["spec.interfaces[0].inputs[0].slug: Too long"]),
+    "unknown kind": (
+        socket(kind="image"),
+        ['spec.interfaces[0].inputs[0].kind: Unsupported value: "image"', '"Image"', '"Segmentation"'],
+    ),
+    "path begins with /": (
+        socket(relativePath="/images/a"),
+        ["spec.interfaces[0].inputs[0].relativePath", "Path must not begin or end with '/'"],
+    ),
+    "path ends with /": (socket(relativePath="images/a/"), ["Path must not begin or end with '/'"]),
+    "path with ..": (socket(relativePath="images/../a"), ["Relative paths are not allowed"]),
+    "path with .": (socket(relativePath="images/./a"), ["Relative paths are not allowed"]),
+    "path with empty name": (socket(relativePath="images//a"), ["Relative paths are not allowed"]),
+    "path with a line feed": (
+        socket(relativePath="images/a\nb"),
+        ["spec.interfaces[0].inputs[0].relativePath"],
+    ),
+    "reserved path": (
+        socket(kind="Anything", relativePath="Inputs.json"),
+        ["This relative path is reserved"],
+    ),
+    "slug of a reserved path": (socket(kind="Anything", slug="inputs"), ["This relative path is reserved"]),
+    "UUID in path": (socket(relativePath=f"images/{UUID.upper()}"), ["may not contain a UUID"]),
+    "UUID as slug": (socket(slug=UUID), ["may not contain a UUID"]),
+    "no .json": (
+        socket(kind="Float", relativePath="a.txt"),
+        ["spec.interfaces[0].inputs[0].relativePath", "Relative path should end with .json"],
+    ),
+    "image not below images/": (socket(relativePath="a"), ["Images should be a directory"]),
+    "image with a suffix": (socket(relativePath="images/a.mha"), ["Images should be a directory"]),
+    "JSON below images/": (
+        socket(kind="Float", relativePath="images/a.json"),
+        ["Only images may lie below images/"],
+    ),
+    "segmentation without segments": (socket(kind="Segmentation"), ["overlaySegments are needed"]),
+    "image with segments": (socket(overlaySegments=segments(1)), ["overlaySegments are needed", "no other"]),
+    "segments with a gap": (
+        socket(kind="Segmentation", overlaySegments=segments(1, 3)),
+        ["must be 1, 2, 3, ... without a gap"],
+    ),
+    "a voxel value twice": (
+        socket(kind="Segmentation", overlaySegments=segments(1, 1)),
+        ["overlaySegments[1]: Duplicate value"],
+    ),
+    "background as a segment": (
+        socket(kind="Segmentation", overlaySegments=segments(0)),
+        ["overlaySegments[0].voxelValue", "greater than or equal to 1"],
+    ),
+    "no cpu": (field(resources={"cpu": "0m"}), ["spec.resources.cpu", "cpu must be more than 0"]),
+    "negative cpu": (field(resources={"cpu": -1}), ["spec.resources.cpu", "cpu must be more than 0"]),
+    "no memory": (field(resources={"memory": "0"}), ["spec.resources.memory", "at least 16Mi"]),
+    "memory in milli": (field(resources={"memory": "24000m"}), ["spec.resources.memory", "at least 16Mi"]),
+    "memory in words": (field(resources={"memory": "24 GB"}), ["spec.resources.memory", "24 GB"]),
+    "negative GPUs": (field(resources={"gpu": {"count": -1}}), ["spec.resources.gpu.count"]),
+    "no threads": (field(resources={"threads": 0}), ["spec.resources.threads"]),
+    "no time": (field(timeLimitSeconds=0), ["spec.timeLimitSeconds", "greater than or equal to 10"]),
+    "network": (field(network="Host"), ['spec.network: Unsupported value: "Host"', '"Loopback"']),
+    "root": (field(security={"user": {"uid": 0, "gid": 0}}), ["spec.security.user.uid", "equal to 1"]),
+    "unknown field": (field(podTemplate={}), ["unknown field", "podTemplate"]),
+}
+
+
+@pytest.mark.parametrize(("spoil", "says"), ALGORITHM.values(), ids=ALGORITHM)
+def test_algorithm(server: Server, algorithm: Object, spoil: Spoil, says: list[str]) -> None:
+    spoil(algorithm["spec"])
+    check(server.refuses(algorithm), says)
+
+
+def given(**fields: Any) -> Spoil:
+    return lambda spec: spec.update(inputs=[{"slug": "t1-mri", **fields}])
+
+
+def at(*paths: str) -> Spoil:
+    return given(store={"name": "cases", "paths": list(paths)})
+
+
+JOB = {
+    "no algorithm": (lambda spec: spec.pop("algorithmRef"), ["spec.algorithmRef: Required value"]),
+    "no inputs": (field(inputs=[]), ["spec.inputs", "at least 1 item"]),
+    "a slug twice": (
+        field(inputs=[{"slug": "a", "value": 1}, {"slug": "a", "value": 2}]),
+        ["spec.inputs[1]: Duplicate value", '"slug":"a"'],
+    ),
+    "neither value nor store": (given(), ["spec.inputs[0]", "must validate one and only one schema (oneOf)"]),
+    "value and store": (
+        given(value=1, store={"name": "cases", "paths": ["a"]}),
+        ["spec.inputs[0]", "must validate one and only one schema (oneOf)"],
+    ),
+    "null and store": (
+        given(value=None, store={"name": "cases", "paths": ["a"]}),
+        ["spec.inputs[0]", "must validate one and only one schema (oneOf)"],
+    ),
+    "no path": (at(), ["spec.inputs[0].store.paths", "at least 1 item"]),
+    "empty path": (at(""), ["spec.inputs[0].store.paths[0]", "at least 1 char"]),
+    "parent folder": (
+        at("a", "../b"),
+        ["spec.inputs[0].store", 'input "t1-mri": the path "../b" is not allowed'],
+    ),
+    "parent in the middle": (at("a/../b"), ['input "t1-mri": the path "a/../b" is not allowed']),
+    "parent at the end": (at("a/.."), ['input "t1-mri": the path "a/.." is not allowed']),
+    "here": (at("./a"), ['input "t1-mri": the path "./a" is not allowed']),
+    "absolute path": (
+        at("/etc/passwd"),
+        ['"/etc/passwd" is not allowed', "relative to the root of the DataStore"],
+    ),
+    "empty name": (at("a//b"), ['the path "a//b" is not allowed']),
+    "backslash": (at("a\\b"), ["backslashes"]),
+    "control character": (at("a\tb"), ["control characters"]),
+    "line feed": (at("a\nb"), ["control characters"]),
+    "long path": (at("a" * 1025), ["spec.inputs[0].store.paths[0]: Too long"]),
+    "output store without a name": (field(outputStore={}), ["spec.outputStore.name: Required value"]),
+    "no time": (field(timeLimitSeconds=9), ["spec.timeLimitSeconds", "greater than or equal to 10"]),
+    "no attempts": (field(attempts=0), ["spec.attempts", "greater than or equal to 1"]),
+    "negative ttl": (field(ttlSecondsAfterFinished=-1), ["spec.ttlSecondsAfterFinished"]),
+    "unknown field": (field(podSpecPatch="x"), ["unknown field", "podSpecPatch"]),
+}
+
+
+@pytest.mark.parametrize(("spoil", "says"), JOB.values(), ids=JOB)
+def test_job(server: Server, job: Object, spoil: Spoil, says: list[str]) -> None:
+    spoil(job["spec"])
+    check(server.refuses(job), says)
+
+
+DATASTORE = {
+    "no claim": (lambda spec: spec.clear(), ["spec.persistentVolumeClaim: Required value"]),
+    "claim without a name": (field(persistentVolumeClaim={}), ["claimName: Required value"]),
+    "name with a slash": (field(persistentVolumeClaim={"claimName": "a/b"}), ["claimName"]),
+    "group of root": (field(gid=0), ["spec.gid", "greater than or equal to 1"]),
+    "unknown field": (field(hostPath="/"), ["unknown field", "hostPath"]),
+}
+
+
+@pytest.mark.parametrize(("spoil", "says"), DATASTORE.values(), ids=DATASTORE)
+def test_datastore(server: Server, datastore: Object, spoil: Spoil, says: list[str]) -> None:
+    spoil(datastore["spec"])
+    check(server.refuses(datastore), says)
+
+
+@pytest.mark.parametrize(("kind", "limit"), [("job", 50), ("algorithm", 63), ("datastore", 63)])
+def test_name(server: Server, request: pytest.FixtureRequest, kind: str, limit: int) -> None:
+    body: Object = request.getfixturevalue(kind)
+    body["metadata"]["name"] = "a" * limit
+    server.accepts(body)
+    body["metadata"]["name"] = "a" * (limit + 1)
+    check(server.refuses(body), [f"the name may have at most {limit} characters"])
+
+
+@pytest.mark.parametrize("kind", ["job", "algorithm", "datastore"])
+def test_no_spec(server: Server, request: pytest.FixtureRequest, kind: str) -> None:
+    body: Object = request.getfixturevalue(kind)
+    del body["spec"]
+    check(server.refuses(body), ["spec: Required value"])
+
+
+def check(message: str, says: list[str]) -> None:
+    for words in says:
+        assert words in message
