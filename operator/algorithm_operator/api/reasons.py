@@ -74,6 +74,7 @@ class Reason(StrEnum):
     OUT_OF_MEMORY = "OutOfMemory"
     TIME_LIMIT_EXCEEDED = "TimeLimitExceeded"
     DISK_LIMIT_EXCEEDED = "DiskLimitExceeded"
+    THREAD_LIMIT_EXCEEDED = "ThreadLimitExceeded"
     NOT_STARTABLE = "NotStartable"
     OUTPUT_INVALID = "OutputInvalid"
     # infrastructure
@@ -232,6 +233,9 @@ CATALOGUE: dict[Reason, Entry] = {
     Reason.DISK_LIMIT_EXCEEDED: Entry(
         _ALG, False, "The algorithm wrote more than its disk limit allows: {why}"
     ),
+    Reason.THREAD_LIMIT_EXCEEDED: Entry(
+        _ALG, False, "The algorithm had more than {limit} threads at once and was ended."
+    ),
     Reason.NOT_STARTABLE: Entry(_ALG, False, "The algorithm could not be started: {why}"),
     Reason.OUTPUT_INVALID: Entry(_ALG, False, "{why}"),
     Reason.NETWORK_NOT_ISOLATED: Entry(
@@ -309,6 +313,6 @@ CATALOGUE: dict[Reason, Entry] = {
 }
 
 
-def sentence(reason: Reason, **facts: object) -> str:
+def sentence(reason: Reason, /, **facts: object) -> str:
     """The catalogue's sentence with `facts` filled in. Facts must already be display-safe (see `text.shown`)."""
     return CATALOGUE[reason].sentence.format(**facts)

@@ -49,7 +49,7 @@ class ExitRecord(Model):
     last_stderr_line: str | None = None
     max_rss_bytes: int | None = None
     oom_kills: int = 0
-    denied_sockets: int = 0
+    threads_exceeded: bool = False
 
 
 class CollectReport(Model):

@@ -69,7 +69,7 @@ async def reconcile_job(key: Key, context: Context) -> float | None:
 async def _world(job: Job, context: Context) -> World:
     store, namespace = context.store, job.namespace
     algorithm = store.get(ALGORITHMS, namespace, job.spec.algorithm_ref.name)
-    mine = [p for p in store.by_label(PODS, namespace, names.LABEL_JOB, job.name)]
+    mine = store.by_label(PODS, namespace, names.LABEL_JOB, job.name)
     owned = {p["metadata"]["uid"] for p in store.by_owner(PODS, job.uid)}
     runs, salvaging, foreign = {}, None, []
     for pod in mine:
@@ -136,8 +136,11 @@ async def _write(job: Job, status: AlgorithmJobStatus, context: Context) -> bool
     )
     context.store.put(ALGORITHM_JOBS, written)
     if status.state != job.status.state:
-        log.info("job is %s", status.state, extra={"key": f"{job.namespace}/{job.name}", "uid": job.uid,
-                                                   "reason": status.reason})
+        log.info(
+            "job is %s",
+            status.state,
+            extra={"key": f"{job.namespace}/{job.name}", "uid": job.uid, "reason": status.reason},
+        )
         if status.state in TERMINAL:
             context.metrics.job_finished(str(status.state), str(status.reason))
         elif status.reason == Reason.RETRYING:
@@ -193,12 +196,12 @@ async def _create(world: World, body: Object, context: Context) -> bool:
     if changed:
         meta = created["metadata"]
         status = failed(
-            world, job.status, Verdict(Reason.POD_MUTATED, sentence(Reason.POD_MUTATED, why=shown("; ".join(changed))))
+            world,
+            job.status,
+            Verdict(Reason.POD_MUTATED, sentence(Reason.POD_MUTATED, why=shown("; ".join(changed)))),
         )
         await _write(job, status, context)
-        await _ignore_gone(
-            context.client.delete(PODS, job.namespace, name, uid=meta["uid"], grace_seconds=0)
-        )
+        await _ignore_gone(context.client.delete(PODS, job.namespace, name, uid=meta["uid"], grace_seconds=0))
         await release(context, job.namespace, name, meta["uid"])
     return False
 
@@ -216,7 +219,9 @@ async def _denied(world: World, reason: Reason, why: str, context: Context) -> b
 async def _settle(world: World, pod: str, container: str, verdict: Verdict, context: Context) -> bool:
     """Read the announced manifest; succeed with it, or salvage it, or give the attempt up."""
     job = world.job
-    number = next((a.number for a in job.status.attempts if a.finished_at is None), len(job.status.attempts) + 1)
+    number = next(
+        (a.number for a in job.status.attempts if a.finished_at is None), len(job.status.attempts) + 1
+    )
     facts = facts_of(world.pods[number])
     raw = await context.client.pod_log(job.namespace, pod, container, limit_bytes=MANIFEST_LOG_LIMIT)
     try:
@@ -227,7 +232,9 @@ async def _settle(world: World, pod: str, container: str, verdict: Verdict, cont
         why = shown(str(error).splitlines()[0], 200)
         plan = salvage(world, number)
         if plan is not None:
-            log.warning("the manifest is read from the store: %s", why, extra={"key": f"{job.namespace}/{job.name}"})
+            log.warning(
+                "the manifest is read from the store: %s", why, extra={"key": f"{job.namespace}/{job.name}"}
+            )
             return (await _carry_out(world, plan, context))[0]
         gone = Verdict(Reason.MANIFEST_LOST, sentence(Reason.MANIFEST_LOST, why=why))
         return (await _carry_out(world, end_attempt(world, job.status, number, gone), context))[0]
@@ -265,8 +272,9 @@ async def _abandoned(key: Key, context: Context) -> float | None:
     for action in teardown(list(left), now):
         if isinstance(action, DeletePod):
             await _ignore_gone(
-                context.client.delete(PODS, key.namespace, action.name, uid=action.uid,
-                                      grace_seconds=action.grace_seconds)
+                context.client.delete(
+                    PODS, key.namespace, action.name, uid=action.uid, grace_seconds=action.grace_seconds
+                )
             )
         elif isinstance(action, ReleasePod):
             await release(context, key.namespace, action.name, action.uid)
@@ -274,7 +282,9 @@ async def _abandoned(key: Key, context: Context) -> float | None:
 
 
 def _owner_uid(pod: Object) -> str | None:
-    return next((o.get("uid") for o in pod["metadata"].get("ownerReferences") or [] if o.get("controller")), None)
+    return next(
+        (o.get("uid") for o in pod["metadata"].get("ownerReferences") or [] if o.get("controller")), None
+    )
 
 
 async def _ignore_gone(request: Any) -> Any:

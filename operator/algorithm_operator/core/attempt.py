@@ -148,7 +148,7 @@ def _limits(run: RunSnapshot) -> Limits:
             "cpu": "kubelet (CFS quota)",
             "memory": "kubelet (cgroup)",
             "gpu": "scheduler and device plugin",
-            "threads": "nobody beyond the node's podPidsLimit",
+            "threads": "runner (counts every 0.2 s)",
             "time": "runner, then kubelet (activeDeadlineSeconds)",
         },
     )

@@ -12,9 +12,8 @@ from datetime import datetime, timedelta
 from algorithm_operator.api.conditions import ConditionType, find, is_true
 from algorithm_operator.api.job import TERMINAL, AlgorithmJobStatus, State
 from algorithm_operator.api.reasons import Reason, sentence
-from algorithm_operator.contract.accept import Accepted, Refused
+from algorithm_operator.contract.accept import Accepted, Refused, accept
 from algorithm_operator.contract.accept import Waiting as Held
-from algorithm_operator.contract.accept import accept
 from algorithm_operator.core import attempt, names, pods, policies, waiting
 from algorithm_operator.core.ending import end_attempt, failed, retry_seconds, set_condition, with_attempt
 from algorithm_operator.core.facts import Facts, Phase, facts_of, moment
@@ -46,7 +45,9 @@ def decide(world: World) -> Decision:
     """The next step for the job."""
     status = world.job.status
     if world.job.deleting or world.terminating:
-        return Decision(status, teardown([*world.pods.values(), *world.foreign], world.now), requeue=LOOK_AGAIN_SECONDS)
+        return Decision(
+            status, teardown([*world.pods.values(), *world.foreign], world.now), requeue=LOOK_AGAIN_SECONDS
+        )
     if status.state in TERMINAL:
         return _finished(world)
     if status.algorithm is None:
@@ -87,11 +88,21 @@ def _is_overdue(facts: Facts, now: datetime) -> bool:
 
 
 def _wait(
-    world: World, status: AlgorithmJobStatus, type_: ConditionType, reason: Reason, message: str, *, state: State
+    world: World,
+    status: AlgorithmJobStatus,
+    type_: ConditionType,
+    reason: Reason,
+    message: str,
+    *,
+    state: State,
 ) -> Decision:
     status = status.model_copy(
-        update={"state": state, "reason": str(reason), "message": message[:1024],
-                "observed_generation": world.job.generation}
+        update={
+            "state": state,
+            "reason": str(reason),
+            "message": message[:1024],
+            "observed_generation": world.job.generation,
+        }
     )
     status = set_condition(status, world.job, world.now, type_, False, reason, message)
     return Decision(status, requeue=LOOK_AGAIN_SECONDS)
@@ -109,10 +120,16 @@ def _admit(world: World) -> Decision:
     ready = find(algorithm.status.conditions, ConditionType.READY)
     current = algorithm.status.observed_generation == algorithm.generation
     if ready is None or ready.status != "True" or not current:
-        why = ready.message if ready is not None and current and ready.status != "True" else "it is being checked."
+        why = (
+            ready.message
+            if ready is not None and current and ready.status != "True"
+            else "it is being checked."
+        )
         message = sentence(Reason.ALGORITHM_NOT_READY, algorithm=wanted, why=why)
         return _wait(world, status, accepted, Reason.ALGORITHM_NOT_READY, message, state=State.PENDING)
-    outcome = accept(spec=job.spec, algorithm_spec=algorithm.spec, stores=world.stores, namespace=job.namespace)
+    outcome = accept(
+        spec=job.spec, algorithm_spec=algorithm.spec, stores=world.stores, namespace=job.namespace
+    )
     if isinstance(outcome, Refused):
         status = set_condition(status, job, world.now, accepted, False, outcome.reason, outcome.message)
         return Decision(failed(world, status, Verdict(outcome.reason, outcome.message)))
@@ -123,7 +140,8 @@ def _admit(world: World) -> Decision:
 
 def _accepted(world: World, outcome: Accepted) -> Decision:
     job, algorithm, status = world.job, world.algorithm, world.job.status
-    assert algorithm is not None
+    if algorithm is None:
+        raise ValueError("a job is accepted only with its Algorithm at hand")
     run = attempt.snapshot(
         name=algorithm.name,
         uid=algorithm.uid,
@@ -151,14 +169,21 @@ def _accepted(world: World, outcome: Accepted) -> Decision:
 
 def _start(world: World, number: int) -> Decision:
     job, status = world.job, world.job.status
-    run = status.algorithm
-    assert run is not None
+    run = world.run
     if job.spec.cancel:
         return Decision(failed(world, status, Verdict(Reason.CANCELLED, sentence(Reason.CANCELLED))))
     if job.spec.suspend and not status.attempts:
-        decision = _wait(world, status, ConditionType.SCHEDULED, Reason.SUSPENDED, sentence(Reason.SUSPENDED),
-                         state=State.SUSPENDED)
-        held = set_condition(decision.status, job, world.now, ConditionType.SUSPENDED, True, Reason.SUSPENDED, "")
+        decision = _wait(
+            world,
+            status,
+            ConditionType.SCHEDULED,
+            Reason.SUSPENDED,
+            sentence(Reason.SUSPENDED),
+            state=State.SUSPENDED,
+        )
+        held = set_condition(
+            decision.status, job, world.now, ConditionType.SUSPENDED, True, Reason.SUSPENDED, ""
+        )
         return Decision(held)
     if is_true(status.conditions, ConditionType.SUSPENDED):
         status = set_condition(status, job, world.now, ConditionType.SUSPENDED, False, Reason.ACCEPTED, "")
@@ -191,8 +216,7 @@ def _start(world: World, number: int) -> Decision:
 def _unsealed(world: World) -> tuple[Reason, str] | None:
     """What still keeps the job's Pod from being created, in the order in which an admin would mend it."""
     job, namespace = world.job, world.job.namespace
-    run = job.status.algorithm
-    assert run is not None
+    run = world.run
     labels = {names.LABEL_ROLE: names.ROLE_RUN, names.LABEL_JOB: job.name, names.MANAGED_BY: names.OPERATOR}
     if world.foreign:
         pod = str(world.foreign[0]["metadata"]["name"])
@@ -215,8 +239,7 @@ def _unsealed(world: World) -> tuple[Reason, str] | None:
 
 
 def _follow(world: World, number: int, facts: Facts) -> Decision:
-    job, run = world.job, world.job.status.algorithm
-    assert run is not None
+    job, run = world.job, world.run
     status = with_attempt(job.status, number, facts)
     if facts.ended:
         return _ended(world, status, number, facts)
@@ -224,7 +247,12 @@ def _follow(world: World, number: int, facts: Facts) -> Decision:
         verdict = Verdict(Reason.NODE_LOST, sentence(Reason.NODE_LOST, node=facts.node))
         return end_attempt(world, status, number, verdict)
     held = waiting.explain(facts, run, world.nodes, world.settings)
-    if held is not None and held.ends_as is not None and held.ends_at is not None and world.now >= held.ends_at:
+    if (
+        held is not None
+        and held.ends_as is not None
+        and held.ends_at is not None
+        and world.now >= held.ends_at
+    ):
         return _given_up(world, status, number, facts, held)
     status = _progress(world, status, facts, held)
     actions: list[Action] = []
@@ -244,8 +272,7 @@ def _follow(world: World, number: int, facts: Facts) -> Decision:
 
 
 def _ended(world: World, status: AlgorithmJobStatus, number: int, facts: Facts) -> Decision:
-    run = status.algorithm
-    assert run is not None
+    run = world.run
     verdict = judge(facts, run, cancelled=world.job.spec.cancel)
     if verdict.manifest_sha256 is None:
         return end_attempt(world, status, number, verdict)
@@ -261,22 +288,33 @@ def _ended(world: World, status: AlgorithmJobStatus, number: int, facts: Facts) 
 def salvage(world: World, number: int) -> Decision | None:
     """A Pod that reads the manifest from the store, where the log is gone; None if there is no store to read."""
     job, run = world.job, world.job.status.algorithm
-    if run is None or run.output_store is None or world.salvage is not None or run.output_store not in world.stores:
+    if (
+        run is None
+        or run.output_store is None
+        or world.salvage is not None
+        or run.output_store not in world.stores
+    ):
         return None
     made = attempt.plan(
-        namespace=job.namespace, job=job.name, job_uid=job.uid, attempt=number, spec=job.spec, run=run, targets=[],
+        namespace=job.namespace,
+        job=job.name,
+        job_uid=job.uid,
+        attempt=number,
+        spec=job.spec,
+        run=run,
+        targets=[],
         settings=world.settings,
     )
-    return Decision(job.status, [CreatePod(pods.salvage_pod(made, run, world.stores, world.settings))], requeue=5.0)
+    return Decision(
+        job.status, [CreatePod(pods.salvage_pod(made, run, world.stores, world.settings))], requeue=5.0
+    )
 
 
 def _given_up(
     world: World, status: AlgorithmJobStatus, number: int, facts: Facts, held: waiting.Waiting
 ) -> Decision:
     """An error that holds a GPU has lasted too long: the attempt ends, its Pod goes."""
-    reason = held.ends_as
-    assert reason is not None
-    decision = end_attempt(world, status, number, Verdict(reason, held.message))
+    decision = end_attempt(world, status, number, Verdict(held.ends_as or held.reason, held.message))
     return Decision(
         decision.status, [DeletePod(facts.name, facts.uid, 0), *decision.actions], requeue=decision.requeue
     )
@@ -303,7 +341,10 @@ def _progress(
         message = sentence(Reason.SCHEDULED, node=facts.node)
         status = set_condition(status, job, now, ConditionType.SCHEDULED, True, Reason.SCHEDULED, message)
     if facts.stage.phase is Phase.TERMINATED and facts.stage.exit_code == 0:
-        for type_, reason in ((ConditionType.STAGED, Reason.STAGED), (ConditionType.ISOLATED, Reason.ISOLATED)):
+        for type_, reason in (
+            (ConditionType.STAGED, Reason.STAGED),
+            (ConditionType.ISOLATED, Reason.ISOLATED),
+        ):
             status = set_condition(status, job, now, type_, True, reason, sentence(reason))
     return status
 

@@ -17,7 +17,13 @@ MAX_STATUS_VALUES_BYTES = 8192
 
 
 def set_condition(
-    status: AlgorithmJobStatus, job: Job, now: datetime, type_: ConditionType, value: bool, reason: Reason, message: str
+    status: AlgorithmJobStatus,
+    job: Job,
+    now: datetime,
+    type_: ConditionType,
+    value: bool,
+    reason: Reason,
+    message: str,
 ) -> AlgorithmJobStatus:
     """`status` with one condition set for the job's generation."""
     conditions: list[Condition] = with_condition(
@@ -69,7 +75,9 @@ def end_attempt(world: World, status: AlgorithmJobStatus, number: int, verdict: 
         return Decision(failed(world, status, verdict), [*release])
     seconds = retry_seconds(world, number)
     message = sentence(Reason.RETRYING, number=number, reason=verdict.reason, seconds=seconds)
-    status = status.model_copy(update={"state": State.QUEUED, "reason": str(Reason.RETRYING), "message": message})
+    status = status.model_copy(
+        update={"state": State.QUEUED, "reason": str(Reason.RETRYING), "message": message}
+    )
     for type_ in (ConditionType.STAGED, ConditionType.ISOLATED):
         status = status.model_copy(update={"conditions": without_condition(status.conditions, type_)})
     status = set_condition(status, job, now, ConditionType.SCHEDULED, False, Reason.RETRYING, message)
@@ -78,7 +86,7 @@ def end_attempt(world: World, status: AlgorithmJobStatus, number: int, verdict: 
 
 def retry_seconds(world: World, number: int) -> int:
     """How long after attempt `number` the next one starts: doubling, at most five minutes."""
-    return min(world.settings.retry_seconds * 2 ** (number - 1), 300)
+    return int(min(world.settings.retry_seconds * 2 ** (number - 1), 300))
 
 
 def succeeded(
@@ -89,11 +97,17 @@ def succeeded(
     run = status.algorithm
     folder = f"{job.name}/{job.uid}/{number}" if run is not None and run.output_store else None
     attempts = [
-        a.model_copy(update={"reason": str(Reason.COMPLETED), "finished_at": stamp(now)}) if a.number == number else a
+        a.model_copy(update={"reason": str(Reason.COMPLETED), "finished_at": stamp(now)})
+        if a.number == number
+        else a
         for a in status.attempts
     ]
     logs = Logs(stdout_bytes=manifest.exit.stdout.bytes, stderr_bytes=manifest.exit.stderr.bytes)
-    stored = {socket.slug for socket in run.interface.outputs if socket.store_in_status} if run is not None else set()
+    stored = (
+        {socket.slug for socket in run.interface.outputs if socket.store_in_status}
+        if run is not None
+        else set()
+    )
     status = status.model_copy(
         update={
             "state": State.SUCCEEDED,
@@ -113,12 +127,17 @@ def succeeded(
             "observed_generation": job.generation,
         }
     )
-    for type_, reason in ((ConditionType.STAGED, Reason.STAGED), (ConditionType.ISOLATED, Reason.ISOLATED),
-                          (ConditionType.COLLECTED, Reason.COLLECTED)):
+    for type_, reason in (
+        (ConditionType.STAGED, Reason.STAGED),
+        (ConditionType.ISOLATED, Reason.ISOLATED),
+        (ConditionType.COLLECTED, Reason.COLLECTED),
+    ):
         status = set_condition(status, job, now, type_, True, reason, sentence(reason))
     if logs.stderr_bytes:
         message = sentence(Reason.STDERR_OUTPUT, bytes=logs.stderr_bytes)
-        status = set_condition(status, job, now, ConditionType.STDERR_OUTPUT, True, Reason.STDERR_OUTPUT, message)
+        status = set_condition(
+            status, job, now, ConditionType.STDERR_OUTPUT, True, Reason.STDERR_OUTPUT, message
+        )
     status = set_condition(status, job, now, ConditionType.COMPLETE, True, Reason.COMPLETED, "")
     release = [ReleasePod(a.pod, a.pod_uid) for a in attempts if a.number == number and a.pod_uid]
     return Decision(status, [*release])
@@ -147,10 +166,17 @@ def timing(job: Job, facts: Facts) -> Timing:
     """The bill of time of an attempt, in seconds, from the kubelet's and the scheduler's clocks."""
 
     def between(start: datetime | None, end: datetime | None) -> float | None:
-        return max(0.0, round((end - start).total_seconds(), 1)) if start is not None and end is not None else None
+        return (
+            max(0.0, round((end - start).total_seconds(), 1))
+            if start is not None and end is not None
+            else None
+        )
 
     stage, algorithm, collect = facts.stage, facts.algorithm, facts.collect
-    before, after = between(facts.scheduled_at, stage.started_at), between(stage.finished_at, algorithm.started_at)
+    before, after = (
+        between(facts.scheduled_at, stage.started_at),
+        between(stage.finished_at, algorithm.started_at),
+    )
     return Timing(
         queued_seconds=between(job.created_at, facts.scheduled_at),
         pulled_seconds=round(before + after, 1) if before is not None and after is not None else None,

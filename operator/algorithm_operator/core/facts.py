@@ -93,7 +93,8 @@ def facts_of(pod: Pod) -> Facts:
     scheduled = conditions.get("PodScheduled", {})
     disruption = conditions.get("DisruptionTarget", {})
     statuses = {
-        c["name"]: c for c in [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
+        c["name"]: c
+        for c in [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
     }
     gone_at = moment(meta.get("deletionTimestamp"))
     grace = meta.get("deletionGracePeriodSeconds") or 0
@@ -102,7 +103,9 @@ def facts_of(pod: Pod) -> Facts:
         uid=meta["uid"],
         node=spec.get("nodeName"),
         created_at=moment(meta.get("creationTimestamp")),
-        scheduled_at=moment(scheduled.get("lastTransitionTime")) if scheduled.get("status") == "True" else None,
+        scheduled_at=moment(scheduled.get("lastTransitionTime"))
+        if scheduled.get("status") == "True"
+        else None,
         started_at=moment(status.get("startTime")),
         deleted_at=datetime.fromtimestamp(gone_at.timestamp() - grace, gone_at.tzinfo) if gone_at else None,
         gone_at=gone_at,
@@ -136,7 +139,9 @@ def _container(status: Mapping[str, Any] | None) -> Container:
         return Container(phase=Phase.RUNNING, started_at=moment(running.get("startedAt")))
     if waiting := state.get("waiting"):
         return Container(
-            phase=Phase.WAITING, reason=str(waiting.get("reason") or ""), message=str(waiting.get("message") or "")
+            phase=Phase.WAITING,
+            reason=str(waiting.get("reason") or ""),
+            message=str(waiting.get("message") or ""),
         )
     return Container()
 

@@ -76,7 +76,9 @@ def sealed_pod_spec(*, uid: int, gid: int, groups: list[int], grace_seconds: int
     }
 
 
-def step_container(name: str, settings: PodSettings, resources: Mapping[str, str], mounts: list[Body]) -> Body:
+def step_container(
+    name: str, settings: PodSettings, resources: Mapping[str, str], mounts: list[Body]
+) -> Body:
     """One of our own containers: `python -m algorithm_operator.steps <name>` in the steps image."""
     env: list[Body] = [
         {"name": key, "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": path}}}
@@ -174,7 +176,9 @@ def _placement(run: RunSnapshot, settings: PodSettings) -> Body:
     }
 
 
-def _store_volumes(plan: Plan, stores: Mapping[str, DataStoreSpec]) -> tuple[list[Body], dict[str, str], list[int]]:
+def _store_volumes(
+    plan: Plan, stores: Mapping[str, DataStoreSpec]
+) -> tuple[list[Body], dict[str, str], list[int]]:
     """The claims that the plan names, once each; the volume of each store; the groups they need."""
     wanted = [file.store for planned in plan.inputs for file in planned.files or []]
     if plan.output_store is not None:
@@ -192,14 +196,14 @@ def _store_volumes(plan: Plan, stores: Mapping[str, DataStoreSpec]) -> tuple[lis
     return volumes, volume_of, groups
 
 
-def run_pod(
-    plan: Plan, run: RunSnapshot, stores: Mapping[str, DataStoreSpec], settings: PodSettings
-) -> Body:
+def run_pod(plan: Plan, run: RunSnapshot, stores: Mapping[str, DataStoreSpec], settings: PodSettings) -> Body:
     """The sealed run Pod of one attempt (design: one Pod, one GPU, stage + collect + algorithm)."""
     store_volumes, volume_of, groups = _store_volumes(plan, stores)
     plan_text = canonical(plan.wire())
     stage = step_container(names.STAGE, settings, settings.stage_resources, _stage_mounts(plan, volume_of))
-    collect = step_container(names.COLLECT, settings, settings.collect_resources, _collect_mounts(plan, volume_of))
+    collect = step_container(
+        names.COLLECT, settings, settings.collect_resources, _collect_mounts(plan, volume_of)
+    )
     collect["restartPolicy"] = "Always"
     spec: Body = {
         **sealed_pod_spec(
@@ -227,7 +231,10 @@ def run_pod(
                     ]
                 },
             },
-            *({"name": name, "emptyDir": {}} for name in ("runner", "input", "output", "tmp", "logs", "scratch")),
+            *(
+                {"name": name, "emptyDir": {}}
+                for name in ("runner", "input", "output", "tmp", "logs", "scratch")
+            ),
             *store_volumes,
         ],
     }
@@ -254,14 +261,21 @@ def run_pod(
     }
 
 
-def salvage_pod(plan: Plan, run: RunSnapshot, stores: Mapping[str, DataStoreSpec], settings: PodSettings) -> Body:
+def salvage_pod(
+    plan: Plan, run: RunSnapshot, stores: Mapping[str, DataStoreSpec], settings: PodSettings
+) -> Body:
     """A sealed Pod that prints the stored manifest of an attempt whose log is gone. Needs an output store."""
     if plan.output_store is None:
         raise ValueError("a job without an output store has nothing to salvage from")
     alone = plan.model_copy(update={"inputs": []})
     volumes, volume_of, groups = _store_volumes(alone, stores)
     mounts = [
-        _mount(volume_of[plan.output_store.name], names.STORE_MOUNT, read_only=True, sub_path=plan.output_store.folder),
+        _mount(
+            volume_of[plan.output_store.name],
+            names.STORE_MOUNT,
+            read_only=True,
+            sub_path=plan.output_store.folder,
+        ),
         _mount("scratch", names.SCRATCH_MOUNT),
     ]
     job = plan.job

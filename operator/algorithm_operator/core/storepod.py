@@ -38,7 +38,9 @@ def store_pod(*, namespace: str, name: str, uid: str, spec: DataStoreSpec, setti
                 names.LABEL_ROLE: names.ROLE_STORE,
                 names.LABEL_STORE: name[:63],
             },
-            "ownerReferences": [owner_reference(api_version=API_VERSION, kind="DataStore", name=name, uid=uid)],
+            "ownerReferences": [
+                owner_reference(api_version=API_VERSION, kind="DataStore", name=name, uid=uid)
+            ],
         },
         "spec": {
             **pod_spec,
@@ -60,7 +62,11 @@ def _near_gpus(settings: PodSettings) -> Body:
         tolerations += [t for t in kind.tolerations if t not in tolerations]
         preferred += [{"weight": 100, "preference": term} for term in kind.node_selector_terms]
     tolerations += [t for t in settings.extra_tolerations if t not in tolerations]
-    affinity = {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": preferred}} if preferred else None
+    affinity = (
+        {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": preferred}}
+        if preferred
+        else None
+    )
     return {"tolerations": tolerations, **({"affinity": affinity} if affinity else {})}
 
 

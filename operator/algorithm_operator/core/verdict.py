@@ -21,7 +21,14 @@ from algorithm_operator.core.facts import Facts, Phase
 NO_ERRORS = "No errors were reported in the logs."
 _LINE_LIMIT = 400
 _LIMIT_WORDS = ("ephemeral local storage", "emptyDir", "ephemeral-storage", "exceeds the limit")
-_REFUSED_BY_NODE = ("UnexpectedAdmissionError", "OutOf", "NodeAffinity", "NodeShutdown", "Terminated", "Preempting")
+_REFUSED_BY_NODE = (
+    "UnexpectedAdmissionError",
+    "OutOf",
+    "NodeAffinity",
+    "NodeShutdown",
+    "Terminated",
+    "Preempting",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +136,10 @@ def _algorithm_failed(facts: Facts, run: RunSnapshot) -> Verdict | None:
         return _say(Reason.LOST, facts, why=shown(algorithm.message or "its container's status is unknown"))
     if algorithm.exit_code == 0:
         return None
+    if record is not None and record.threads_exceeded:
+        return _say(Reason.THREAD_LIMIT_EXCEEDED, facts, limit=run.resources.threads)
+    if record is not None and record.timed_out and record.start_error:
+        return _say(Reason.DEADLINE_BEFORE_START, facts, limit=run.time_limit_seconds)
     killed_child = record is not None and record.oom_kills > 0
     if algorithm.reason == "OOMKilled" or killed_child:
         return _say(Reason.OUT_OF_MEMORY, facts, limit=run.resources.memory)

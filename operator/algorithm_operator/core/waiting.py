@@ -17,10 +17,27 @@ from algorithm_operator.core.settings import GpuType, PodSettings
 
 Node = Mapping[str, Any]
 
-PULL_ERRORS = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "RegistryUnavailable",
-                         "ImageInspectError", "ErrImageNeverPull", "SignatureValidationFailed"})
-CREATE_ERRORS = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError",
-                           "PreCreateHookError", "PreStartHookError", "PostStartHookError"})
+PULL_ERRORS = frozenset(
+    {
+        "ErrImagePull",
+        "ImagePullBackOff",
+        "InvalidImageName",
+        "RegistryUnavailable",
+        "ImageInspectError",
+        "ErrImageNeverPull",
+        "SignatureValidationFailed",
+    }
+)
+CREATE_ERRORS = frozenset(
+    {
+        "CreateContainerConfigError",
+        "CreateContainerError",
+        "RunContainerError",
+        "PreCreateHookError",
+        "PreStartHookError",
+        "PostStartHookError",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +50,9 @@ class Waiting:
     ends_as: Reason | None = None
 
 
-def explain(facts: Facts, run: RunSnapshot, nodes: Iterable[Node] | None, settings: PodSettings) -> Waiting | None:
+def explain(
+    facts: Facts, run: RunSnapshot, nodes: Iterable[Node] | None, settings: PodSettings
+) -> Waiting | None:
     """What the attempt waits for, or None if it moves. `nodes` is None where the operator may not list them."""
     if facts.node is None:
         return _unscheduled(facts, run, nodes, settings) if facts.unschedulable else None
@@ -67,8 +86,8 @@ def _unscheduled(
     why = shown(facts.unschedulable, 600)
     if "persistentvolumeclaim" in why and ("not found" in why or "being deleted" in why):
         return Waiting(
-            Reason.CLAIM_NOT_FOUND, sentence(Reason.CLAIM_NOT_FOUND, store=shown(run.output_store or "of an input"),
-                                             why=why)
+            Reason.CLAIM_NOT_FOUND,
+            sentence(Reason.CLAIM_NOT_FOUND, store=shown(run.output_store or "of an input"), why=why),
         )
     if "unbound immediate PersistentVolumeClaims" in why or "volume node affinity conflict" in why:
         return Waiting(Reason.CLAIM_NOT_BOUND, sentence(Reason.CLAIM_NOT_BOUND, why=why))
@@ -106,7 +125,9 @@ def _by_nodes(run: RunSnapshot, nodes: list[Node], settings: PodSettings) -> Wai
             f"{quantity.gib(_amount(largest, 'memory'))} allocatable and {_amount(largest, 'cpu').normalize():f} CPU "
             f"({shown(str(largest['metadata']['name']), 63)})"
         )
-        return Waiting(Reason.NODE_TOO_SMALL, sentence(Reason.NODE_TOO_SMALL, type=gpu.type, asked=asked, exists=exists))
+        return Waiting(
+            Reason.NODE_TOO_SMALL, sentence(Reason.NODE_TOO_SMALL, type=gpu.type, asked=asked, exists=exists)
+        )
     total = sum((_amount(node, kind.resource) for node in fits), Decimal(0))
     exists = f"{len(fits)} of them, {total.normalize():f} GPUs in all"
     return Waiting(Reason.GPUS_BUSY, sentence(Reason.GPUS_BUSY, type=gpu.type, exists=exists))

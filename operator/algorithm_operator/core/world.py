@@ -10,7 +10,7 @@ from typing import Any
 from algorithm_operator.api.algorithm import AlgorithmSpec, AlgorithmStatus
 from algorithm_operator.api.conditions import rfc3339
 from algorithm_operator.api.datastore import DataStoreSpec
-from algorithm_operator.api.job import AlgorithmJobSpec, AlgorithmJobStatus
+from algorithm_operator.api.job import AlgorithmJobSpec, AlgorithmJobStatus, RunSnapshot
 from algorithm_operator.contract.plan import Target
 from algorithm_operator.core.facts import moment
 from algorithm_operator.core.settings import PodSettings
@@ -95,6 +95,13 @@ class World:
     policies: list[Object] = field(default_factory=list)
     targets: list[Target] | None = None
     nodes: list[Object] | None = None
+
+    @property
+    def run(self) -> RunSnapshot:
+        """What the job runs, as fixed when it was accepted. Raises ValueError before that."""
+        if self.job.status.algorithm is None:
+            raise ValueError(f"job {self.job.name} is not accepted yet")
+        return self.job.status.algorithm
 
 
 @dataclass(frozen=True, slots=True)

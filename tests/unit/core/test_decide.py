@@ -1,0 +1,371 @@
+"""The life of a job, one decision at a time: what is written and what is done."""
+
+from __future__ import annotations
+
+import copy
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from algorithm_operator.api.conditions import find
+from algorithm_operator.api.job import AlgorithmJobStatus, State
+from algorithm_operator.api.reasons import Reason
+from algorithm_operator.contract.manifest import Manifest
+from algorithm_operator.core import attempt, pods
+from algorithm_operator.core.decide import decide, lost, salvage, teardown
+from algorithm_operator.core.ending import succeeded
+from algorithm_operator.core.facts import facts_of
+from algorithm_operator.core.verdict import judge
+from algorithm_operator.core.world import (
+    ConfirmGone,
+    CreatePod,
+    Decision,
+    DeleteJob,
+    DeletePod,
+    EndPod,
+    ReadManifest,
+    ReleasePod,
+)
+from tests.unit.core.builders import (
+    ALGORITHM,
+    JOB,
+    MANIFEST_SHA,
+    NOW,
+    POLICY,
+    STORES,
+    algorithm,
+    pod,
+    run,
+    running,
+    terminated,
+    waiting,
+    world,
+)
+from tests.unit.core.test_verdict import DONE, collected
+
+
+def job(status: AlgorithmJobStatus | None = None, **spec: Any) -> dict[str, Any]:
+    body = copy.deepcopy(JOB)
+    body["spec"].update(spec)
+    if status is not None:
+        body["status"] = status.wire()
+    return body
+
+
+def accepted(**fields: Any) -> AlgorithmJobStatus:
+    return AlgorithmJobStatus(state=State.QUEUED, algorithm=run()).model_copy(update=fields)
+
+
+def kinds(decision: Decision) -> list[str]:
+    return [type(action).__name__ for action in decision.actions]
+
+
+def followed(**spec: Any) -> AlgorithmJobStatus:
+    """The status of a job whose first Pod runs."""
+    return decide(world(job(accepted(), **spec), pods={1: pod(stage=DONE, main=running())})).status
+
+
+def test_a_job_is_accepted_with_what_it_will_run() -> None:
+    decision = decide(world())
+    fixed = decision.status.algorithm
+    assert decision.status.state is State.QUEUED
+    assert fixed is not None
+    assert fixed.image == run().image
+    assert fixed.resources.gpu.type == "T4"
+    assert decision.actions == []
+    assert decision.requeue == 0.0
+
+
+def test_an_accepted_job_gets_its_pod() -> None:
+    decision = decide(world(job(accepted())))
+    (create,) = decision.actions
+    assert isinstance(create, CreatePod)
+    assert create.body["metadata"]["name"] == "case-001-1-run"
+
+
+def test_a_later_edit_of_the_algorithm_changes_nothing() -> None:
+    edited = copy.deepcopy(ALGORITHM)
+    edited["spec"]["timeLimitSeconds"] = 60
+    edited["status"]["image"]["digest"] = "sha256:" + "f" * 64
+    before = decide(world(job(accepted())))
+    after = decide(world(job(accepted()), algorithm=type(algorithm()).of(edited)))
+    assert before.actions == after.actions
+
+
+UNREADY = copy.deepcopy(ALGORITHM)
+UNREADY["status"]["conditions"][0] |= {
+    "status": "False",
+    "reason": "ImageNotFound",
+    "message": "Push the image.",
+}
+STALE = copy.deepcopy(ALGORITHM)
+STALE["metadata"]["generation"] = 4
+OPENING = {
+    "metadata": {"name": "open"},
+    "spec": {"podSelector": {}, "policyTypes": ["Egress"], "egress": [{}]},
+}
+HALF = {"metadata": {"name": "half"}, "spec": {"podSelector": {}, "policyTypes": ["Ingress"]}}
+
+
+@pytest.mark.parametrize(
+    ("body", "changes", "reason", "words"),
+    [
+        (
+            job(),
+            {"algorithm": None},
+            Reason.ALGORITHM_NOT_FOUND,
+            'no Algorithm "brain-tissue" in namespace imaging',
+        ),
+        (job(), {"algorithm": type(algorithm()).of(UNREADY)}, Reason.ALGORITHM_NOT_READY, "Push the image."),
+        (job(), {"algorithm": type(algorithm()).of(STALE)}, Reason.ALGORITHM_NOT_READY, "being checked"),
+        (job(), {"stores": {"cases": STORES["cases"]}}, Reason.STORE_NOT_FOUND, '"results"'),
+        (job(accepted()), {"stores": {"cases": STORES["cases"]}}, Reason.STORE_NOT_FOUND, '"results"'),
+        (
+            job(accepted()),
+            {"restricted": False},
+            Reason.NAMESPACE_NOT_RESTRICTED,
+            "kubectl label namespace imaging pod-security.kubernetes.io/enforce=restricted",
+        ),
+        (job(accepted()), {"policies": []}, Reason.POLICY_MISSING, "algorithm-operator-deny-all"),
+        (job(accepted()), {"policies": [HALF]}, Reason.POLICY_MISSING, "both directions"),
+        (job(accepted()), {"policies": [POLICY, OPENING]}, Reason.POLICY_CONFLICT, '"open"'),
+        (job(accepted()), {"targets": None}, Reason.ISOLATION_UNVERIFIED, "algorithm-operator-canary"),
+        (job(accepted()), {"foreign": [pod()]}, Reason.PREDECESSOR_LEAVING, "case-001-1-run"),
+        (job(accepted(), suspend=True), {}, Reason.SUSPENDED, "spec.suspend"),
+    ],
+    ids=lambda value: str(value) if isinstance(value, Reason) else "",
+)
+def test_waiting_is_explained_and_no_pod_is_made(
+    body: dict[str, Any], changes: dict[str, Any], reason: Reason, words: str
+) -> None:
+    decision = decide(world(body, **changes))
+    assert decision.status.reason == reason
+    assert words in (decision.status.message or "")
+    assert "CreatePod" not in kinds(decision)
+    assert decision.status.state in (State.PENDING, State.QUEUED, State.SUSPENDED)
+    again = decide(world(job(decision.status, **body["spec"]), **changes))
+    assert again.status.wire() == decision.status.wire(), "waiting on must write nothing"
+
+
+def test_a_refused_job_fails_before_any_pod() -> None:
+    body = job(
+        inputs=[
+            {"slug": "t1-mri", "store": {"name": "cases", "paths": ["../other.mha"]}},
+            JOB["spec"]["inputs"][1],
+        ]
+    )
+    decision = decide(world(body))
+    assert decision.status.state is State.FAILED
+    assert decision.status.blame == "input"
+    assert '"t1-mri"' in (decision.status.message or "")
+    assert decision.actions == []
+
+
+@pytest.mark.parametrize(
+    ("shape", "state"),
+    [
+        ({"node": None}, State.QUEUED),
+        ({"stage": waiting("PodInitializing")}, State.STAGING),
+        ({"stage": running()}, State.STAGING),
+        ({"stage": DONE, "collect": running(), "main": running()}, State.RUNNING),
+        ({"stage": DONE, "collect": running(), "main": terminated(0)}, State.COLLECTING),
+    ],
+    ids=["no node", "pulling", "staging", "running", "collecting"],
+)
+def test_state_follows_the_pod(shape: dict[str, Any], state: State) -> None:
+    decision = decide(world(job(accepted()), pods={1: pod(**shape)}))
+    assert decision.status.state is state
+    assert [a.pod_uid for a in decision.status.attempts] == ["pod-uid-1"]
+
+
+def test_a_look_at_an_unchanged_job_writes_nothing() -> None:
+    status = followed()
+    decision = decide(
+        world(job(status), pods={1: pod(stage=DONE, main=running())}, now=NOW + timedelta(seconds=300))
+    )
+    assert decision.status.wire() == status.wire()
+    assert decision.actions == []
+
+
+def test_an_image_that_cannot_be_pulled_ends_the_attempt_after_two_minutes() -> None:
+    shape = pod(stage=DONE, main=waiting("ImagePullBackOff", "no such tag"))
+    early = decide(world(job(accepted(), attempts=1), pods={1: shape}))
+    assert early.status.reason == Reason.IMAGE_PULL_FAILING
+    assert early.requeue is not None
+    assert early.requeue <= 128
+    late = decide(world(job(early.status, attempts=1), pods={1: shape}, now=NOW + timedelta(seconds=129)))
+    assert late.status.state is State.FAILED
+    assert late.status.reason == Reason.IMAGE_PULL_FAILED
+    assert "no such tag" in (late.status.message or "")
+    assert kinds(late) == ["DeletePod", "ReleasePod"]
+
+
+def test_success_waits_for_the_announced_manifest() -> None:
+    decision = decide(
+        world(job(followed()), pods={1: pod(stage=DONE, main=terminated(0), collect=collected())})
+    )
+    (read,) = decision.actions
+    assert isinstance(read, ReadManifest)
+    assert read.verdict.manifest_sha256 == MANIFEST_SHA
+    assert decision.status.state is not State.SUCCEEDED
+
+
+def test_the_algorithms_failure_is_final_and_its_pod_is_released() -> None:
+    ended = pod(stage=DONE, main=terminated(3), collect=collected(66, 3))
+    decision = decide(world(job(followed()), pods={1: ended}))
+    assert decision.status.state is State.FAILED
+    assert decision.status.blame == "algorithm"
+    assert decision.status.exit_code == 3
+    assert decision.actions == [ReleasePod("case-001-1-run", "pod-uid-1")]
+    assert decision.status.manifest is None
+    assert (condition := find(decision.status.conditions, "Failed")) is not None
+    assert condition.status == "True"
+
+
+def test_infrastructure_is_tried_again_under_a_new_number() -> None:
+    ended = pod(stage=DONE, main=terminated(143, end=61), collect=collected(66, 143), deletion=90)
+    first = decide(world(job(followed()), pods={1: ended}))
+    assert first.status.state is State.QUEUED
+    assert first.status.attempts[0].reason == Reason.POD_DELETED
+    early = decide(world(job(first.status), pods={1: ended}))
+    assert kinds(early) == []
+    later = decide(world(job(first.status), pods={1: ended}, now=NOW + timedelta(seconds=11)))
+    (create,) = later.actions
+    assert isinstance(create, CreatePod)
+    assert create.body["metadata"]["name"] == "case-001-2-run"
+
+
+def test_no_new_attempt_while_the_last_pod_still_runs() -> None:
+    first = accepted(attempts=[])
+    broken = decide(world(job(first), pods={1: pod(stage=DONE, main=running(), deletion=-100, grace=1)}))
+    assert broken.status.attempts[0].reason == Reason.NODE_LOST
+    later = world(
+        job(broken.status),
+        pods={1: pod(stage=DONE, main=running(), deletion=-100)},
+        now=NOW + timedelta(days=1),
+    )
+    assert "CreatePod" not in kinds(decide(later))
+
+
+def test_attempts_are_bounded() -> None:
+    ended = pod(stage=DONE, main=terminated(143, end=61), collect=collected(66, 143), deletion=90)
+    decision = decide(world(job(followed(attempts=1), attempts=1), pods={1: ended}))
+    assert decision.status.state is State.FAILED
+    assert decision.status.blame == "infrastructure"
+
+
+def test_a_pod_that_is_not_in_the_store_is_looked_for_before_it_counts_as_gone() -> None:
+    decision = decide(world(job(followed())))
+    assert decision.actions == [ConfirmGone("case-001-1-run")]
+    gone = lost(world(job(followed())))
+    assert gone.status.attempts[0].reason == Reason.POD_DELETED
+
+
+def test_cancel_lowers_the_deadline_of_a_running_pod_and_deletes_one_without_a_node() -> None:
+    at_work = decide(world(job(followed(), cancel=True), pods={1: pod(stage=DONE, main=running())}))
+    assert at_work.actions == [EndPod("case-001-1-run", "pod-uid-1")]
+    queued = decide(world(job(accepted(), cancel=True), pods={1: pod(node=None)}))
+    assert queued.actions == [DeletePod("case-001-1-run", "pod-uid-1", 0)]
+    never = decide(world(job(accepted(), cancel=True)))
+    assert never.status.state is State.CANCELLED
+
+
+def test_a_pod_that_outlives_every_limit_is_deleted() -> None:
+    late = NOW + timedelta(seconds=7200 + 600 + 30 + 121)
+    decision = decide(world(job(followed()), pods={1: pod(stage=DONE, main=running())}, now=late))
+    assert decision.actions == [DeletePod("case-001-1-run", "pod-uid-1")]
+
+
+def test_a_leaving_job_takes_its_pods_along() -> None:
+    assert teardown([pod(stage=DONE, main=running())], NOW) == [DeletePod("case-001-1-run", "pod-uid-1")]
+    ended = pod(stage=DONE, main=terminated(143), collect=terminated(0), phase="Failed", deletion=5)
+    assert teardown([ended], NOW) == [ReleasePod("case-001-1-run", "pod-uid-1")]
+    assert ReleasePod("case-001-1-run", "pod-uid-1") in teardown([pod(node=None)], NOW)
+    unanswered = pod(stage=DONE, main=running(), deletion=-61)
+    assert teardown([unanswered], NOW) == [ReleasePod("case-001-1-run", "pod-uid-1")]
+
+
+def test_the_manifest_is_salvaged_once_and_only_from_a_store() -> None:
+    ended = {1: pod(stage=DONE, main=terminated(0), collect=collected())}
+    plan = salvage(world(job(followed()), pods=ended), 1)
+    assert plan is not None
+    assert isinstance(plan.actions[0], CreatePod)
+    assert plan.actions[0].body["metadata"]["name"] == "case-001-1-salvage"
+    done = {"metadata": {"name": "case-001-1-salvage", "uid": "s"}, "status": {"phase": "Succeeded"}}
+    again = decide(world(job(followed()), pods=ended, salvage=done))
+    (read,) = again.actions
+    assert isinstance(read, ReadManifest)
+    assert (read.pod, read.container) == ("case-001-1-salvage", "salvage")
+    homeless = accepted(algorithm=run().model_copy(update={"output_store": None}))
+    assert salvage(world(job(homeless), pods=ended), 1) is None
+
+
+def manifest(value: Any) -> Manifest:
+    made = attempt.plan(
+        namespace="imaging",
+        job="case-001",
+        job_uid="job-uid",
+        attempt=1,
+        spec=world().job.spec,
+        run=run(),
+        targets=[],
+        settings=world().settings,
+    )
+    return Manifest.model_validate(
+        {
+            "job": made.job.wire(),
+            "algorithm": made.algorithm.wire(),
+            "pod": {},
+            "limits": made.limits.wire(),
+            "isolation": {"probes": [], "seconds": 1.0},
+            "startedAt": "x",
+            "finishedAt": "y",
+            "exit": {"exitCode": 0, "stdout": {"bytes": 3}, "stderr": {"bytes": 7}},
+            "inputs": [],
+            "outputs": [
+                {
+                    "slug": "results",
+                    "kind": "Anything",
+                    "relativePath": "results.json",
+                    "file": {"path": "results.json", "bytes": 2, "sha256": "c" * 64},
+                    "value": value,
+                    "hasValue": True,
+                }
+            ],
+            "logs": [],
+            "timing": {},
+        }
+    )
+
+
+@pytest.mark.parametrize(("value", "kept"), [({"ml": 1}, True), ("x" * 9000, False)], ids=["small", "large"])
+def test_success_shows_small_values_and_refers_to_the_rest(value: Any, kept: bool) -> None:
+    facts = facts_of(pod(stage=DONE, main=terminated(0), collect=collected()))
+    status = succeeded(
+        world(job(followed())), followed(), 1, facts, judge(facts, run()), manifest(value)
+    ).status
+    assert status.state is State.SUCCEEDED
+    (output,) = status.outputs
+    assert (output.value == value) is kept
+    assert output.path == "case-001/job-uid/1/results.json"
+    assert status.manifest is not None
+    assert status.manifest.sha256 == MANIFEST_SHA
+    assert status.timing is not None
+    assert status.timing.ran_seconds == 50.0
+    assert find(status.conditions, "StderrOutput") is not None
+    assert find(status.conditions, "Complete") is not None
+
+
+def test_a_finished_job_leaves_when_its_time_is_over() -> None:
+    done = accepted(state=State.SUCCEEDED, finished_at="2026-11-22T11:59:30Z")
+    early = decide(world(job(done, ttlSecondsAfterFinished=60)))
+    assert early.actions == []
+    assert early.requeue == 30.0
+    assert decide(world(job(done, ttlSecondsAfterFinished=10))).actions == [DeleteJob()]
+    assert decide(world(job(done))).actions == []
+
+
+def test_names_stay_within_a_hostname() -> None:
+    assert len(pods.names.run_pod("x" * 50, 10)) <= 63
+    assert len(pods.names.salvage_pod("x" * 50, 10)) <= 63
