@@ -33,7 +33,7 @@ async def reconcile_algorithm(key: Key, context: Context) -> float | None:
         if (other["metadata"].get("creationTimestamp", ""), other["metadata"]["name"]) < (created, key.name)
     ]
     image, requeue = _known_image(mine), None
-    found = refusal(key.namespace, mine.spec, elders, context.settings.pods)
+    found = refusal(mine.spec, elders, context.settings.pods)
     if found is None:
         try:
             if image is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from dataclasses import replace
 from typing import Any
@@ -13,7 +14,7 @@ from algorithm_operator.api.datastore import DataStoreSpec
 from algorithm_operator.api.job import TERMINAL, AlgorithmJobStatus
 from algorithm_operator.api.reasons import Reason, sentence
 from algorithm_operator.api.text import shown
-from algorithm_operator.contract.frames import FrameError, read_frames
+from algorithm_operator.contract import frames
 from algorithm_operator.contract.manifest import MAX_MANIFEST_BYTES, Manifest
 from algorithm_operator.contract.plan import Target
 from algorithm_operator.controller.cluster import NamespaceFacts
@@ -225,10 +226,8 @@ async def _settle(world: World, pod: str, container: str, verdict: Verdict, cont
     facts = facts_of(world.pods[number])
     raw = await context.client.pod_log(job.namespace, pod, container, limit_bytes=MANIFEST_LOG_LIMIT)
     try:
-        if raw is None:
-            raise FrameError("its log is gone")
-        manifest = Manifest.model_validate_json(read_frames(raw, sha256=verdict.manifest_sha256 or ""))
-    except (FrameError, ValidationError) as error:
+        manifest = Manifest.model_validate_json(_announced(raw, verdict))
+    except (frames.FramesError, ValidationError) as error:
         why = shown(str(error).splitlines()[0], 200)
         plan = salvage(world, number)
         if plan is not None:
@@ -240,6 +239,16 @@ async def _settle(world: World, pod: str, container: str, verdict: Verdict, cont
         return (await _carry_out(world, end_attempt(world, job.status, number, gone), context))[0]
     await _carry_out(world, succeeded(world, job.status, number, facts, verdict, manifest), context)
     return True
+
+
+def _announced(log_: bytes | None, verdict: Verdict) -> bytes:
+    """The manifest in a container's log, if it is the one that the collector announced."""
+    if log_ is None:
+        raise frames.FramesError("its log is gone")
+    data = frames.decode(log_, MAX_MANIFEST_BYTES)
+    if hashlib.sha256(data).hexdigest() != verdict.manifest_sha256:
+        raise frames.FramesError("its sha256 is not the announced one")
+    return data
 
 
 async def release(context: Context, namespace: str, name: str, uid: str) -> None:

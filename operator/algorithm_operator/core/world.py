@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -89,12 +89,12 @@ class World:
     stores: Mapping[str, DataStoreSpec] = field(default_factory=dict)
     pods: Mapping[int, Object] = field(default_factory=dict)
     salvage: Object | None = None
-    foreign: list[Object] = field(default_factory=list)
+    foreign: Sequence[Object] = field(default_factory=list)
     restricted: bool = False
     terminating: bool = False
-    policies: list[Object] = field(default_factory=list)
+    policies: Sequence[Object] = field(default_factory=list)
     targets: list[Target] | None = None
-    nodes: list[Object] | None = None
+    nodes: Sequence[Object] | None = None
 
     @property
     def run(self) -> RunSnapshot:

@@ -12,7 +12,7 @@ from algorithm_operator.api.conditions import find
 from algorithm_operator.api.job import AlgorithmJobStatus, State
 from algorithm_operator.api.reasons import Reason
 from algorithm_operator.contract.manifest import Manifest
-from algorithm_operator.core import attempt, pods
+from algorithm_operator.core import attempt, names
 from algorithm_operator.core.decide import decide, lost, salvage, teardown
 from algorithm_operator.core.ending import succeeded
 from algorithm_operator.core.facts import facts_of
@@ -367,5 +367,5 @@ def test_a_finished_job_leaves_when_its_time_is_over() -> None:
 
 
 def test_names_stay_within_a_hostname() -> None:
-    assert len(pods.names.run_pod("x" * 50, 10)) <= 63
-    assert len(pods.names.salvage_pod("x" * 50, 10)) <= 63
+    assert len(names.run_pod("x" * 50, 10)) <= 63
+    assert len(names.salvage_pod("x" * 50, 10)) <= 63
