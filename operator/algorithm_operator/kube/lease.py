@@ -58,8 +58,8 @@ class Leadership:
         """Wait until the Lease is ours."""
         said = ""
         while not await self._attempt():
-            holder = str(_spec(self._lease).get("holderIdentity"))
-            if holder != said:
+            holder = str(_spec(self._lease).get("holderIdentity") or "")
+            if holder not in ("", said):
                 log.info("lease %s/%s is held by %s; waiting", self._namespace, self._name, holder)
                 said = holder
             await asyncio.sleep(self._renew_every * random.uniform(0.6, 1))  # noqa: S311
@@ -73,10 +73,10 @@ class Leadership:
                 log.error("lease %s/%s could not be renewed in time", self._namespace, self._name)
                 return
             try:
-                # Each try must end while the Lease is still ours.
-                async with asyncio.timeout(self._held_until - self._monotonic()):
+                # A try that hangs must leave time for another one.
+                async with asyncio.timeout(min(self._duration / 3, self._held_until - self._monotonic())):
                     if not await self._attempt():
-                        log.error("lease %s/%s was taken by another", self._namespace, self._name)
+                        log.error("lease %s/%s is no longer ours", self._namespace, self._name)
                         return
             except TimeoutError:
                 continue
@@ -109,6 +109,9 @@ class Leadership:
         except errors.Conflict:
             # Someone wrote it in between: if it was another claimant, it shows at the next look.
             return await self._still_ours(started)
+        except errors.NotFound:  # deleted under us: another may make it anew at once
+            self._held_until = float("-inf")
+            return False
         except errors.ApiError as error:
             log.warning("lease %s/%s: %s", self._namespace, self._name, error)
             return self.held
