@@ -90,21 +90,23 @@ class Server:
         found: Object = json.loads(out)
         return found
 
-    def patch(self, kind: str, name: str, patch: Object, *, status: bool = False) -> None:
-        """A JSON merge patch: null removes."""
+    def patch(self, kind: str, name: str, patch: Object | list[Object], *, status: bool = False) -> None:
+        """A JSON merge patch (null removes), or a list of JSON patch operations."""
         self.kubectl(
             "-n",
             self.namespace,
             "patch",
             self.resource(kind),
             name,
-            "--type=merge",
+            "--type=json" if isinstance(patch, list) else "--type=merge",
             "-p",
             json.dumps(patch),
             *(["--subresource=status"] if status else []),
         )
 
-    def refuses_patch(self, kind: str, name: str, patch: Object, *, status: bool = False) -> str:
+    def refuses_patch(
+        self, kind: str, name: str, patch: Object | list[Object], *, status: bool = False
+    ) -> str:
         """Why the object may not be changed so."""
         with pytest.raises(RefusedError) as refused:
             self.patch(kind, name, patch, status=status)

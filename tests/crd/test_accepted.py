@@ -78,7 +78,7 @@ def test_a_job_with_its_defaults(server: Server, job: Object) -> None:
 
 
 def test_any_json_is_a_value_null_included(server: Server, job: Object) -> None:
-    values = [None, 1, 1.5, "text", True, [1, [2]], {"a": None, "b": {"c": []}}]
+    values: list[object] = [None, 1, 1.5, "text", True, [1, [2]], {"a": None, "b": {"c": []}}]
     job["spec"]["inputs"] = [{"slug": f"v-{number}", "value": value} for number, value in enumerate(values)]
     stored = server.apply(job)["spec"]["inputs"]
     assert [given["value"] for given in stored] == values

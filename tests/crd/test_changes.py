@@ -1,0 +1,157 @@
+"""What of an object may change, and what the API server says when it may not."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.crd.conftest import Object, Server
+
+KIND = "AlgorithmJob"
+ATTEMPT = {"number": 1, "pod": "case-1-run"}
+RESULT: Object = {
+    "state": "Succeeded",
+    "reason": "Completed",
+    "exitCode": 0,
+    "outputs": [{"slug": "results", "kind": "Anything", "value": {"grey_matter_ml": 883.3}}],
+    "manifest": {"path": "case/uid/1/manifest.json", "sha256": "ab" * 32},
+    "attempts": [ATTEMPT],
+}
+
+
+@pytest.fixture
+def name(server: Server, job: Object) -> str:
+    """A stored job."""
+    stored: str = server.apply(job)["metadata"]["name"]
+    return stored
+
+
+@pytest.fixture
+def ended(server: Server, name: str) -> str:
+    """A stored job that has succeeded."""
+    server.patch(KIND, name, {"status": RESULT}, status=True)
+    return name
+
+
+def test_applying_twice_changes_nothing(
+    server: Server, job: Object, algorithm: Object, datastore: Object
+) -> None:
+    for body in (job, algorithm, datastore):
+        for flags in (["--server-side"], []):
+            versions = set()
+            for _ in range(2):
+                out = server.kubectl(
+                    "apply", *flags, "-f", "-", "-o", "json", stdin=json.dumps(server.whole(body))
+                )
+                versions.add(json.loads(out)["metadata"]["resourceVersion"])
+            assert len(versions) == 1
+        server.kubectl("diff", "-f", "-", stdin=json.dumps(server.whole(body)))  # exits 1 on a difference
+
+
+INPUTS: list[Object] = [
+    {"slug": "t1-mri", "store": {"name": "cases", "paths": ["case-001/t1.mha"]}},
+    {"slug": "smoothing", "value": 1.5},
+]
+EDITS: dict[str, tuple[str, Any]] = {
+    "another algorithm": ("algorithmRef", {"name": "other"}),
+    "another value": ("inputs", [INPUTS[0], {"slug": "smoothing", "value": 2.5}]),
+    "a value of another type": ("inputs", [INPUTS[0], {"slug": "smoothing", "value": {"a": 1}}]),
+    "a value that becomes null": ("inputs", [INPUTS[0], {"slug": "smoothing", "value": None}]),
+    "another path": ("inputs", [{"slug": "t1-mri", "store": {"name": "cases", "paths": ["b"]}}, INPUTS[1]]),
+    "an input less": ("inputs", INPUTS[:1]),
+    "an input more": ("inputs", [*INPUTS, {"slug": "x", "value": 1}]),
+    "an output store": ("outputStore", {"name": "results"}),
+    "a time limit": ("timeLimitSeconds", 60),
+    "attempts": ("attempts", 4),
+}
+
+
+@pytest.mark.parametrize(("field", "value"), EDITS.values(), ids=EDITS)
+def test_a_spec_does_not_change(server: Server, name: str, field: str, value: object) -> None:
+    edit = {"op": "add", "path": f"/spec/{field}", "value": value}  # a merge patch would lose nulls
+    message = server.refuses_patch(KIND, name, [edit])
+    assert f"spec.{field}" in message
+    assert f"{field} cannot be changed" in message
+    assert "Apply it under a new name to run it anew" in message
+
+
+@pytest.mark.parametrize("field", ["outputStore", "timeLimitSeconds"])
+def test_what_was_given_is_not_taken_away(server: Server, job: Object, field: str) -> None:
+    job["spec"] |= {"outputStore": {"name": "results"}, "timeLimitSeconds": 60}
+    name = server.apply(job)["metadata"]["name"]
+    assert f"{field} cannot be changed" in server.refuses_patch(KIND, name, {"spec": {field: None}})
+
+
+def test_ttl_changes_at_any_time(server: Server, ended: str) -> None:
+    for ttl in (60, 0, None):
+        server.patch(KIND, ended, {"spec": {"ttlSecondsAfterFinished": ttl}})
+
+
+def test_cancel_goes_one_way(server: Server, name: str) -> None:
+    server.patch(KIND, name, {"spec": {"cancel": True}})
+    for value in (False, None):
+        message = server.refuses_patch(KIND, name, {"spec": {"cancel": value}})
+        assert "cancel cannot be taken back; apply the job under a new name" in message
+
+
+def test_suspend_comes_and_goes_before_the_start_and_only_goes_after_it(server: Server, name: str) -> None:
+    for value in (True, False, True):
+        server.patch(KIND, name, {"spec": {"suspend": value}})
+    server.patch(KIND, name, {"status": {"state": "Staging", "attempts": [ATTEMPT]}}, status=True)
+    server.patch(KIND, name, {"spec": {"suspend": False}})
+    message = server.refuses_patch(KIND, name, {"spec": {"suspend": True}})
+    assert "the job has started and cannot be suspended any more; set cancel to end it" in message
+
+
+@pytest.mark.parametrize("state", ["Succeeded", "Failed", "Cancelled"])
+@pytest.mark.parametrize(
+    "status",
+    [None, {"state": None}, {"state": "Running"}],
+    ids=["no status", "no state", "another state"],
+)
+def test_an_end_is_final(server: Server, name: str, state: str, status: object) -> None:
+    server.patch(KIND, name, {"status": {"state": state}}, status=True)
+    message = server.refuses_patch(KIND, name, {"status": status}, status=True)
+    assert "the job has ended, and its result does not change" in message
+    assert "under a new name" in message
+    assert server.get(KIND, name)["status"]["state"] == state
+
+
+REWRITES: dict[str, Object] = {
+    "reason": {"reason": "ExitCode"},
+    "blame": {"blame": "input"},
+    "exit code": {"exitCode": 1},
+    "a value": {"outputs": [{"slug": "results", "kind": "Anything", "value": {"grey_matter_ml": 1}}]},
+    "no outputs": {"outputs": None},
+    "manifest": {"manifest": {"sha256": "cd" * 32}},
+    "no manifest": {"manifest": None},
+}
+
+
+@pytest.mark.parametrize("status", REWRITES.values(), ids=REWRITES)
+def test_a_result_is_not_rewritten(server: Server, ended: str, status: Object) -> None:
+    message = server.refuses_patch(KIND, ended, {"status": status}, status=True)
+    assert "its result does not change" in message
+
+
+def test_a_result_may_be_written_again_and_conditions_may_follow(server: Server, ended: str) -> None:
+    condition = {
+        "type": "Published",
+        "status": "True",
+        "reason": "Published",
+        "lastTransitionTime": "2026-11-22T20:00:00Z",
+    }
+    server.patch(KIND, ended, {"status": {**RESULT, "conditions": [condition]}}, status=True)
+
+
+def test_status_is_a_resource_of_its_own(server: Server, job: Object) -> None:
+    job["status"] = {"state": "Succeeded"}
+    stored = server._send(job, "create", "--validate=false")
+    assert "status" not in stored
+
+
+def test_a_state_that_does_not_exist(server: Server, name: str) -> None:
+    message = server.refuses_patch(KIND, name, {"status": {"state": "Done"}}, status=True)
+    assert 'status.state: Unsupported value: "Done"' in message
