@@ -40,21 +40,18 @@ def combinations(interfaces: Sequence[Interface]) -> str:
 
 
 def _why(interfaces: Sequence[Interface], given: set[str]) -> str:
-    known = sorted(set().union(*(input_slugs(interface) for interface in interfaces)))
-    nearest = min(interfaces, key=lambda interface: len(input_slugs(interface) ^ given))
-    missing = sorted(input_slugs(nearest) - given)
+    known = set().union(*(input_slugs(interface) for interface in interfaces))
+    nearest = max(map(input_slugs, interfaces), key=lambda slugs: (len(slugs & given), -len(slugs ^ given)))
+    missing = sorted(nearest - given)
     parts = []
-    for slug in sorted(given - set(known)):
-        close = difflib.get_close_matches(slug, missing or known, n=1)
-        parts.append(
-            f"There is no input {quoted(slug)}" + (f"; did you mean {quoted(close[0])}?" if close else ".")
-        )
+    for slug in sorted(given - known):
+        close = difflib.get_close_matches(slug, missing or sorted(known), n=1)
+        hint = f"; did you mean {quoted(close[0])}?" if close else "."
+        parts.append(f"There is no input {quoted(slug)}{hint}")
     if missing:
-        word = "Input" if len(missing) == 1 else "Inputs"
-        verb = "is" if len(missing) == 1 else "are"
-        parts.append(f"{word} {_listed([quoted(slug) for slug in missing])} {verb} missing.")
-    if not parts:
-        surplus = sorted(given - input_slugs(nearest))
+        subject, verb = ("Input", "is") if len(missing) == 1 else ("Inputs", "are")
+        parts.append(f"{subject} {_listed([quoted(slug) for slug in missing])} {verb} missing.")
+    if surplus := sorted((given & known) - nearest):
         parts.append(
             f"{_listed([quoted(slug) for slug in surplus])} cannot be given together with the others."
         )

@@ -133,7 +133,7 @@ def _check_depth(value: Any) -> None:
     level, depth = [value], 0
     while level:
         depth += 1
-        if depth > MAX_DEPTH + 1:
+        if depth > MAX_DEPTH:
             raise JsonError(f"it is nested deeper than {MAX_DEPTH} levels.")
         deeper: list[Any] = []
         for node in level:
