@@ -1,0 +1,241 @@
+"""What collect does once the algorithm is dead: logs, outputs, manifest; or logs and failure.json."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from algorithm_operator.api.reasons import Reason
+from algorithm_operator.api.text import shown
+from algorithm_operator.contract import messages
+from algorithm_operator.contract.failure import Failure, Finding
+from algorithm_operator.contract.manifest import (
+    MAX_MANIFEST_BYTES,
+    IsolationSeen,
+    Manifest,
+    ManifestFile,
+    ManifestOutput,
+    StageRecord,
+)
+from algorithm_operator.contract.plan import Plan
+from algorithm_operator.contract.reports import (
+    COLLECT_FAILED,
+    COLLECT_FINDINGS,
+    COLLECT_NO_RESULT,
+    COLLECT_OK,
+    CollectReport,
+    ExitRecord,
+)
+from algorithm_operator.contract.sockets import is_image
+from algorithm_operator.core import names
+from algorithm_operator.steps import record, salvage, walk
+from algorithm_operator.steps.commit import AttemptFolder
+from algorithm_operator.steps.failures import StepError
+from algorithm_operator.steps.outputs import Checked, Inspection
+from algorithm_operator.steps.roots import Roots
+from algorithm_operator.steps.settings import StepSettings
+
+FAILURE = "failure.json"
+LOG_NAMES = ("stdout.log", "stderr.log")
+MAX_MESSAGE, MAX_LINE = 1000, 1024
+
+
+@dataclass(slots=True)
+class Collection:
+    """What is done after the algorithm's death."""
+
+    plan: Plan
+    settings: StepSettings
+    roots: Roots
+    environment: Mapping[str, str]
+    folder: AttemptFolder | None
+    words: record.Words = field(default_factory=record.Words)
+
+    def collect(self) -> tuple[CollectReport, int]:
+        """Keep what is to be kept; the report and the exit code."""
+        began = time.monotonic()
+        logs = self.keep_logs()
+        ended = safe(self.words.exit)
+        if ended is None or ended.exit_code != 0:
+            report = CollectReport(ok=False, exit=ended, message=None if ended else self._no_record())
+            return self._fail(report, COLLECT_NO_RESULT, [], logs)
+        inspection = Inspection(
+            self.roots.output,
+            self.settings,
+            began + self.plan.limits.collect_seconds,
+            keeps_files=self.folder is not None,
+        )
+        try:
+            checked, findings = inspection.check(self.plan.outputs)
+            if findings:
+                message = messages.findings([(each.slug, each.message) for each in findings], MAX_MESSAGE)
+                report = CollectReport(
+                    ok=False,
+                    reason=Reason.OUTPUT_INVALID,
+                    message=message,
+                    findings=len(findings),
+                    exit=ended,
+                )
+                return self._fail(report, COLLECT_FINDINGS, findings, logs)
+            return self._keep(checked, inspection, logs, ended, began), COLLECT_OK
+        finally:
+            inspection.close()
+
+    def _no_record(self) -> str:
+        if self.words.connected:
+            return "the runner ended without saying how the algorithm ended"
+        return "the algorithm was not started"
+
+    def _fail(
+        self, report: CollectReport, code: int, findings: list[Finding], logs: list[ManifestFile]
+    ) -> tuple[CollectReport, int]:
+        if self.folder is not None:
+            failure = Failure(
+                job=self.plan.job,
+                algorithm=self.plan.algorithm,
+                reason=report.reason or "NoResult",
+                message=report.message or "the algorithm did not end with exit code 0",
+                findings=findings,
+                exit=report.exit,
+                logs=logs,
+                finished_at=_now(),
+            )
+            self.folder.keep_bytes(
+                FAILURE, failure.model_dump_json(by_alias=True, exclude_none=True).encode()
+            )
+        return report, code
+
+    def _keep(
+        self,
+        checked: list[Checked],
+        inspection: Inspection,
+        logs: list[ManifestFile],
+        ended: ExitRecord,
+        began: float,
+    ) -> CollectReport:
+        stage = self._stage_record()
+        try:
+            outputs = [self._keep_output(each) for each in checked]
+            seconds = round(time.monotonic() - began, 3)
+            others = inspection.undeclared()
+            manifest = Manifest(
+                job=self.plan.job,
+                algorithm=self.plan.algorithm,
+                pod=self._pod(),
+                limits=self.plan.limits,
+                isolation=self._isolation(stage),
+                started_at=stage.started_at,
+                finished_at=_now(),
+                exit=ended,
+                inputs=stage.inputs,
+                outputs=outputs,
+                logs=logs,
+                undeclared_files=others.files,
+                undeclared_bytes=others.bytes,
+                timing=_timing(stage, ended, seconds),
+            )
+            data = manifest.model_dump_json(by_alias=True, exclude_none=True).encode()
+            if len(data) > MAX_MANIFEST_BYTES:
+                why = f"the manifest has {len(data)} bytes, more than {MAX_MANIFEST_BYTES}"
+                raise StepError(COLLECT_FAILED, Reason.COLLECT_FAILED, why)
+            kept = salvage.keep_manifest(self.folder, data)
+        except BaseException:
+            if self.folder is not None:
+                self.folder.discard()
+            raise
+        salvage.print_frames(data)
+        return CollectReport(
+            ok=True,
+            manifest_sha256=kept.sha256,
+            manifest_bytes=kept.bytes,
+            outputs=len(outputs),
+            bytes=sum(each.file.bytes for each in outputs if each.file is not None),
+            collected_seconds=seconds,
+            exit=ended,
+        )
+
+    def _keep_output(self, each: Checked) -> ManifestOutput:
+        socket = each.socket
+        file: ManifestFile | None = None
+        if self.folder is not None:
+            name = f"{socket.slug}.mha" if is_image(socket.kind) else f"{socket.slug}.json"
+            if each.replacement is not None:
+                file = self.folder.keep_bytes(name, each.replacement)
+            else:
+                file = self.folder.keep(name, each.descriptor, each.size)
+        return ManifestOutput(
+            slug=socket.slug,
+            kind=socket.kind,
+            relative_path=socket.relative_path,
+            file=file,
+            value=each.value,
+            has_value=each.has_value,
+            image=each.image,
+            overlay_segments=socket.overlay_segments,
+        )
+
+    def keep_logs(self) -> list[ManifestFile]:
+        """The two log files. The algorithm could write there: only plain files, and no more than the runner keeps."""
+        if self.folder is None:
+            return []
+        kept = []
+        root = walk.open_root(self.roots.logs)
+        try:
+            for name in LOG_NAMES:
+                # What is no plain file by now was tampered with; the record still tells how much was written.
+                with contextlib.suppress(walk.RefusedError, FileNotFoundError, PermissionError):
+                    source = walk.open_file(root, name.encode())
+                    try:
+                        data = os.pread(source, self.settings.log_max_bytes, 0)
+                    finally:
+                        os.close(source)
+                    kept.append(self.folder.keep_bytes(f"logs/{name}", data))
+        finally:
+            os.close(root)
+        return kept
+
+    def _stage_record(self) -> StageRecord:
+        try:
+            with open(os.path.join(self.roots.runner, names.STAGE_RECORD), "rb") as file:
+                return StageRecord.model_validate_json(file.read())
+        except ValueError as error:
+            raise StepError(
+                COLLECT_FAILED, Reason.COLLECT_FAILED, "the record of stage is not valid"
+            ) from error
+
+    def _isolation(self, stage: StageRecord) -> IsolationSeen:
+        seen = stage.isolation or IsolationSeen(probes=[], seconds=0)
+        return seen.model_copy(update={"seccomp": self.words.seccomp})
+
+    def _pod(self) -> dict[str, str]:
+        told = {"name": "POD_NAME", "uid": "POD_UID", "node": "NODE_NAME"}
+        return {
+            key: self.environment[variable] for key, variable in told.items() if variable in self.environment
+        }
+
+
+def _timing(stage: StageRecord, ended: ExitRecord, collected: float) -> dict[str, float]:
+    timing = {"stagedSeconds": stage.staged_seconds, "collectedSeconds": collected}
+    if stage.isolation is not None:
+        timing["gateSeconds"] = stage.isolation.seconds
+    if ended.ran_seconds is not None:
+        timing["ranSeconds"] = ended.ran_seconds
+    return timing
+
+
+def safe(ended: ExitRecord | None) -> ExitRecord | None:
+    """The record with the algorithm's own words escaped and cut."""
+    if ended is None:
+        return None
+    texts = ("signal", "start_error", "started_at", "finished_at", "last_stderr_line")
+    return ended.model_copy(
+        update={name: shown(text, MAX_LINE) for name in texts if (text := getattr(ended, name)) is not None}
+    )
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,29 @@
+"""How a step ends badly: one exception that carries the exit code, the reason and the sentence."""
+
+from __future__ import annotations
+
+from algorithm_operator.api.reasons import Reason
+from algorithm_operator.contract.reports import STAGE_BAD_INPUT, STAGE_RETRY
+
+
+class StepError(Exception):
+    """A step cannot go on. `message` is display-safe; `slug` names the input at fault, if it is one."""
+
+    def __init__(self, code: int, reason: Reason, message: str, slug: str | None = None) -> None:
+        super().__init__(message)
+        self.code, self.reason, self.message, self.slug = code, reason, message, slug
+
+
+def bad_input(slug: str, why: str) -> StepError:
+    """The input is the owner's to correct: not tried again."""
+    return StepError(STAGE_BAD_INPUT, Reason.INPUT_INVALID, f'Input "{slug}" is not valid: {why}', slug)
+
+
+def try_again(why: str) -> StepError:
+    """Staging failed for a reason that a new attempt may not meet."""
+    return StepError(STAGE_RETRY, Reason.STAGING_FAILED, why)
+
+
+def os_message(error: OSError) -> str:
+    """What the kernel said, without the path (it may be hostile) but with the name of the error."""
+    return error.strerror or type(error).__name__

@@ -1,0 +1,163 @@
+"""Image files: the strict header first, then the library's own reading of the same header, then the voxels.
+
+The only importer of SimpleITK, and only inside a function that runs in the sandbox. No image is ever decoded as a
+whole: memory does not depend on the file's size.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+from array import array
+from collections.abc import Iterable
+from typing import Any
+
+from algorithm_operator.api.job import ImageGeometry
+from algorithm_operator.contract import messages
+from algorithm_operator.steps import metaimage
+from algorithm_operator.steps.metaimage import Header, MetaImageError
+
+LIBRARY_BYTES = 768 * 1024**2
+"""Address space that SimpleITK maps by being imported (it touches about a tenth of it)."""
+MAX_SEGMENTS = 256
+_TOLERANCE = 1e-6
+
+
+def read_header(descriptor: int, max_voxel_bytes: int) -> Header:
+    """The header of an open `.mha` file, checked against the file's size.
+
+    :raises MetaImageError: the file cannot be taken.
+    """
+    return metaimage.parse(
+        os.pread(descriptor, metaimage.MAX_HEADER, 0), os.fstat(descriptor).st_size, max_voxel_bytes
+    )
+
+
+def check_stored(descriptor: int, header: Header) -> None:
+    """That compressed voxels are whole; uncompressed ones were, by the file's size.
+
+    :raises MetaImageError: they are not.
+    """
+    if header.compressed:
+        metaimage.read_voxels(descriptor, header, os.fstat(descriptor).st_size, lambda _: None)
+
+
+def check_library(descriptor: int, header: Header) -> None:
+    """That SimpleITK reads the same geometry from the header; no voxel is read.
+
+    :raises MetaImageError: it does not.
+    """
+    import SimpleITK as sitk
+
+    reader = sitk.ImageFileReader()
+    reader.SetImageIO("MetaImageIO")
+    reader.SetFileName(f"/proc/self/fd/{descriptor}")
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError as error:
+        if "allocat" in str(error):
+            raise MemoryError from error
+        raise MetaImageError("SimpleITK cannot read its header.") from None
+    ours = header.geometry
+    theirs = {
+        "size": reader.GetSize(),
+        "spacing": reader.GetSpacing(),
+        "origin": reader.GetOrigin(),
+        "direction": reader.GetDirection(),
+        "components": [reader.GetNumberOfComponents()],
+    }
+    for name, numbers in theirs.items():
+        own = [ours.components] if name == "components" else getattr(ours, name)
+        if not _agree(own, numbers):
+            raise MetaImageError(f"its {name} is ambiguous: SimpleITK reads it otherwise.")
+    if _pixel_type(sitk.GetPixelIDValueAsString(reader.GetPixelID())) != ours.pixel_type:
+        raise MetaImageError("its ElementType is ambiguous: SimpleITK reads it otherwise.")
+
+
+def _agree(ours: Iterable[float], theirs: Iterable[float]) -> bool:
+    first, second = list(ours), list(theirs)
+    return len(first) == len(second) and all(
+        math.isclose(a, b, rel_tol=_TOLERANCE, abs_tol=_TOLERANCE) for a, b in zip(first, second, strict=True)
+    )
+
+
+def _pixel_type(text: str) -> str:
+    """SimpleITK's words, such as "vector of 8-bit unsigned integer", as ours."""
+    words = text.removeprefix("vector of ").split()
+    bits = words[0].removesuffix("-bit")
+    return ("uint" if "unsigned" in words else "int" if "integer" in words else "float") + bits
+
+
+def segment_values(descriptor: int, header: Header) -> set[int] | None:
+    """The distinct voxel values, or None if they are no segments: not whole numbers, or more than MAX_SEGMENTS."""
+    pixel_type = header.geometry.pixel_type
+    if "int" not in pixel_type:
+        return None
+    found: set[int] = set()
+
+    def take(voxels: memoryview) -> None:
+        if len(found) <= MAX_SEGMENTS:
+            found.update(_distinct(voxels, header))
+
+    metaimage.read_voxels(descriptor, header, os.fstat(descriptor).st_size, take)
+    return found if len(found) <= MAX_SEGMENTS else None
+
+
+_CODES = {
+    "int8": "b", "uint8": "B", "int16": "h", "uint16": "H", "int32": "i", "uint32": "I", "int64": "q", "uint64": "Q",
+}  # fmt: skip
+
+
+def _distinct(voxels: memoryview, header: Header) -> set[int]:
+    """The distinct values of a piece. Values below 256, as nearly all segments are, take the fast way."""
+    width = header.element_bytes
+    data = voxels.tobytes()
+    planes = [data[place::width] for place in range(width)]
+    low = planes.pop(-1 if header.big_endian else 0)
+    signed_byte = header.geometry.pixel_type == "int8"
+    if not signed_byte and not any(plane.translate(None, b"\0") for plane in planes):
+        return set(_distinct_bytes(low))
+    numbers = array(_CODES[header.geometry.pixel_type], data)
+    if header.big_endian != (sys.byteorder == "big"):
+        numbers.byteswap()
+    return set(numbers)
+
+
+def _distinct_bytes(data: bytes) -> bytes:
+    found = b""
+    while data:
+        found += data[:1]
+        data = data.translate(None, data[:1])
+    return found
+
+
+def segments_problem(values: set[int] | None, allowed: Iterable[int]) -> str | None:
+    """Why a segmentation with these voxel values is not valid, in Grand Challenge's words, or None."""
+    if values is None:
+        return messages.segments_undetermined(MAX_SEGMENTS)
+    allowed = set(allowed)
+    invalid = values - allowed - {0}
+    return messages.segments_unknown(allowed, invalid) if invalid else None
+
+
+def inspect(descriptor: int, max_voxel_bytes: int, allowed: list[int] | None) -> dict[str, Any]:
+    """All checks of one image output, for the sandbox: {"geometry": …} or {"unreadable": …} or {"invalid": …}.
+
+    `allowed` are the voxel values of a segmentation's segments; None: any image.
+    """
+    try:
+        header = read_header(descriptor, max_voxel_bytes)
+        check_library(descriptor, header)
+        if allowed is None:
+            check_stored(descriptor, header)
+        elif problem := segments_problem(segment_values(descriptor, header), allowed):
+            return {"invalid": problem}
+    except MetaImageError as error:
+        return {"unreadable": str(error)}
+    return {"geometry": header.geometry.wire()}
+
+
+def geometry(found: dict[str, Any]) -> ImageGeometry:
+    """The geometry that a sandboxed `inspect` gave back."""
+    return ImageGeometry.model_validate(found)

@@ -1,0 +1,213 @@
+"""What the algorithm left in /output, against what its interface declares. All or nothing: every finding is told."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+from algorithm_operator.api.job import ImageGeometry
+from algorithm_operator.api.text import shown
+from algorithm_operator.contract import messages
+from algorithm_operator.contract.failure import UNDECLARED, Finding
+from algorithm_operator.contract.plan import PlannedSocket
+from algorithm_operator.contract.sockets import is_image
+from algorithm_operator.steps import images, sandbox, values, walk
+from algorithm_operator.steps.failures import os_message
+from algorithm_operator.steps.settings import StepSettings
+
+IMAGE_SUFFIX = b".mha"
+MIN_CHECK_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A valid output: an open descriptor of its file, and what was found out. `replacement` is kept instead."""
+
+    socket: PlannedSocket
+    descriptor: int
+    size: int
+    value: Any = None
+    has_value: bool = False
+    replacement: bytes | None = None
+    image: ImageGeometry | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Undeclared:
+    """Regular files of /output that are no output: counted, not kept."""
+
+    files: int
+    bytes: int
+
+
+class _FindingError(Exception):
+    """One output has a finding."""
+
+    def __init__(self, message: str, path: str | None = None) -> None:
+        super().__init__(message)
+        self.message, self.path = message, path
+
+
+class Inspection:
+    """The check of one /output. Descriptors of valid outputs stay open until it is closed.
+
+    `deadline` (time.monotonic) bounds all checks together; `keeps_files` is whether there is a store for large values.
+    """
+
+    def __init__(self, root: str, settings: StepSettings, deadline: float, *, keeps_files: bool) -> None:
+        self._settings, self._deadline, self._keeps_files = settings, deadline, keeps_files
+        self._open = ExitStack()
+        self._root = walk.open_root(root)
+        self._open.callback(os.close, self._root)
+        self._limits = walk.Limits(settings.max_entries, settings.max_depth, settings.max_output_bytes)
+        self._tree = walk.scan(self._root, self._limits)
+        self._used: set[bytes] = set()
+
+    def close(self) -> None:
+        """Close every descriptor."""
+        self._open.close()
+
+    def check(self, sockets: list[PlannedSocket]) -> tuple[list[Checked], list[Finding]]:
+        """All outputs that are valid, and all findings."""
+        findings = self._refused(sockets)
+        checked: list[Checked] = []
+        for socket in sockets:
+            path = os.fsencode(socket.relative_path)
+            if self._tree.refused_at(path):
+                continue  # told already
+            try:
+                checked.append(
+                    self._image(socket, path) if is_image(socket.kind) else self._json(socket, path)
+                )
+            except _FindingError as found:
+                where = found.path or socket.relative_path
+                findings.append(Finding(slug=socket.slug, path=shown(where), message=found.message))
+        total, limit = sum(each.size for each in checked), self._settings.max_output_bytes
+        if total > limit and checked:
+            largest = max(checked, key=lambda each: each.size).socket
+            message = f"All outputs together have {total} bytes, more than the limit of {limit}"
+            findings.append(Finding(slug=largest.slug, path=shown(largest.relative_path), message=message))
+        return checked, findings
+
+    def undeclared(self) -> Undeclared:
+        """What else there is."""
+        others = [file.size for file in self._tree.files if file.path not in self._used]
+        return Undeclared(len(others), sum(others))
+
+    def _refused(self, sockets: list[PlannedSocket]) -> list[Finding]:
+        findings = []
+        for refused in self._tree.refused:
+            path = os.fsdecode(refused.path)
+            match refused.problem:
+                case walk.Problem.SPECIAL:
+                    message = messages.not_a_file(path, refused.why)
+                case walk.Problem.TOO_LARGE:
+                    message = messages.file_too_large(path, self._limits.max_file_bytes)
+                case _:
+                    message = messages.file_invalid(path or "/output", refused.why)
+            findings.append(
+                Finding(slug=_owner(path, sockets), path=shown(path or "/output"), message=message)
+            )
+        if more := self._tree.refused_count - len(self._tree.refused):
+            message = f"{more} more entries of /output are no regular files"
+            findings.append(Finding(slug=UNDECLARED, path="/output", message=message))
+        return findings
+
+    def _opened(self, path: bytes) -> tuple[int, int]:
+        """An open descriptor of a file of the tree, and its size."""
+        try:
+            descriptor = walk.open_file(self._root, path)
+        except walk.RefusedError as error:
+            raise _FindingError(messages.not_a_file(os.fsdecode(path), str(error))) from error
+        except PermissionError as error:
+            why = f"the algorithm's own user may not read it ({os_message(error)})"
+            raise _FindingError(messages.file_invalid(os.fsdecode(path), why)) from error
+        self._open.callback(os.close, descriptor)
+        self._used.add(path)
+        return descriptor, os.fstat(descriptor).st_size
+
+    def _bounds(self, more_memory: int = 0) -> sandbox.Bounds:
+        seconds = max(self._deadline - time.monotonic(), MIN_CHECK_SECONDS)
+        return sandbox.Bounds(self._settings.check_memory_bytes + more_memory, seconds)
+
+    def _json(self, socket: PlannedSocket, path: bytes) -> Checked:
+        name = socket.relative_path
+        if path in self._tree.folders:
+            raise _FindingError(messages.not_a_file(name, "a folder"))
+        if self._tree.file(path) is None:
+            raise _FindingError(messages.file_missing(name))
+        descriptor, size = self._opened(path)
+        cap = self._settings.max_json_bytes
+        found = values.check_file(descriptor, socket.kind, cap, self._bounds())
+        if found.too_large:
+            raise _FindingError(messages.file_too_large(name, cap))
+        if found.not_json is not None:
+            raise _FindingError(messages.not_json(name, found.not_json))
+        if found.invalid is not None:
+            raise _FindingError(messages.file_invalid(name, found.invalid))
+        text = (found.text or "").encode()
+        small = len(text) <= self._settings.max_value_bytes
+        if not small and not self._keeps_files:
+            why = f"there is no DataStore for more than {self._settings.max_value_bytes} bytes; name an outputStore"
+            raise _FindingError(messages.file_invalid(name, why))
+        replacement = text + b"\n" if found.replaced else None
+        return Checked(
+            socket,
+            descriptor,
+            size if replacement is None else len(replacement),
+            value=json.loads(text) if small else None,
+            has_value=small,
+            replacement=replacement,
+        )
+
+    def _image(self, socket: PlannedSocket, path: bytes) -> Checked:
+        name = socket.relative_path
+        if self._tree.file(path) is not None:
+            raise _FindingError(messages.not_a_file(name, "a file, not a folder that holds one image"))
+        files = list(self._tree.below(path))
+        if not files:
+            raise _FindingError(messages.folder_empty(name))
+        if len(files) > messages.MAX_IMAGE_FILES:
+            raise _FindingError(messages.too_many_files(name))
+        if len(files) > 1:
+            raise _FindingError(messages.one_image_only(name, len(files)))
+        file = files[0].path
+        where = os.fsdecode(file)
+        if not file.lower().endswith(IMAGE_SUFFIX):
+            raise _FindingError(messages.no_image(name, f"{shown(file, 128)} is no .mha file"), where)
+        descriptor, size = self._opened(file)
+        segments = socket.overlay_segments
+        allowed = [segment.voxel_value for segment in segments] if segments else None
+        limit = self._settings.max_image_bytes
+        outcome = sandbox.run(
+            lambda: images.inspect(descriptor, limit, allowed),
+            self._bounds(images.LIBRARY_BYTES),
+            max_result=1 << 20,
+        )
+        match outcome.ending:
+            case sandbox.Ending.DONE:
+                found = outcome.value
+            case sandbox.Ending.CRASHED:
+                raise _FindingError(
+                    messages.no_image(name, f"reading {shown(file, 128)} failed: {outcome.detail}"), where
+                )
+            case _:
+                raise _FindingError(messages.image_too_large(name), where)
+        if "unreadable" in found:
+            raise _FindingError(messages.no_image(name, f"{shown(file, 128)}: {found['unreadable']}"), where)
+        if "invalid" in found:
+            raise _FindingError(messages.image_invalid(name, found["invalid"]), where)
+        return Checked(socket, descriptor, size, image=images.geometry(found["geometry"]))
+
+
+def _owner(path: str, sockets: list[PlannedSocket]) -> str:
+    """The slug of the output that `path` belongs to, or is above of."""
+    for socket in sockets:
+        declared = socket.relative_path
+        if path == declared or path.startswith(f"{declared}/") or declared.startswith(f"{path}/"):
+            return socket.slug
+    return UNDECLARED

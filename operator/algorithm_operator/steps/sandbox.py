@@ -1,0 +1,168 @@
+"""A child process for whatever parses a hostile file: limited in memory, time, files and descriptors.
+
+What comes back is JSON through a pipe, bounded; a child that crashes, hangs or runs out of memory is an answer too.
+The caller must have one thread only: the child is a fork.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import resource
+import select
+import signal
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, NoReturn
+
+MAX_RESULT = 64 * 1024 * 1024
+_OUT_OF_MEMORY, _FAILED = 41, 42
+_WORDS = ("bad_alloc", "Failed to allocate", "allocat")
+
+
+class Ending(StrEnum):
+    """How a child ended."""
+
+    DONE = "done"
+    CRASHED = "crashed"
+    OUT_OF_MEMORY = "out of memory"
+    TIMED_OUT = "timed out"
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What a child may use. `memory_bytes` is address space beyond what the parent has mapped."""
+
+    memory_bytes: int
+    seconds: float
+    open_files: int = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """`value` is what the function returned, if it is DONE; `detail` says more about a crash."""
+
+    ending: Ending
+    value: Any = None
+    detail: str = ""
+
+
+def run(function: Callable[[], Any], bounds: Bounds, max_result: int = MAX_RESULT) -> Outcome:
+    """Run `function` in a child and give back what it returns (which must be JSON)."""
+    reading, writing = os.pipe2(os.O_CLOEXEC)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    child = os.fork()
+    if child == 0:
+        os.close(reading)
+        _child(function, bounds, writing)
+    os.close(writing)
+    try:
+        data, late = _read(reading, time.monotonic() + bounds.seconds, max_result)
+    finally:
+        os.close(reading)
+        # Also when we are interrupted: a child is never left behind.
+        with contextlib.suppress(ProcessLookupError):
+            if not _ended(child):
+                os.kill(child, signal.SIGKILL)
+        _, status = os.waitpid(child, 0)
+    return _outcome(data, late, os.waitstatus_to_exitcode(status))
+
+
+def _outcome(data: bytes | None, late: bool, code: int) -> Outcome:
+    if late or code == -signal.SIGXCPU:
+        return Outcome(Ending.TIMED_OUT)
+    if code == _OUT_OF_MEMORY:
+        return Outcome(Ending.OUT_OF_MEMORY)
+    if code == 0 and data is not None:
+        try:
+            return Outcome(Ending.DONE, json.loads(data))
+        except ValueError:
+            return Outcome(Ending.CRASHED, detail="its answer was not complete")
+    if code < 0:
+        return Outcome(Ending.CRASHED, detail=f"ended by {signal.Signals(-code).name}")
+    if code == _FAILED and data:
+        return Outcome(Ending.CRASHED, detail=data.decode("utf-8", "backslashreplace"))
+    return Outcome(Ending.CRASHED, detail=f"ended with code {code}")
+
+
+def _ended(child: int) -> bool:
+    """Whether the child is a zombie by now; it gets a moment, as its pipe closes just before its end."""
+    for pause in (0.0, 0.001, 0.01, 0.1, 0.5):
+        time.sleep(pause)
+        if os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT | os.WNOHANG) is not None:
+            return True
+    return False
+
+
+def _read(pipe: int, deadline: float, limit: int) -> tuple[bytes | None, bool]:
+    """All that the child writes, None if it is too much; and whether the deadline passed first."""
+    poll = select.poll()
+    poll.register(pipe, select.POLLIN)
+    data = bytearray()
+    while True:
+        left = deadline - time.monotonic()
+        if left <= 0:
+            return None, True
+        if not poll.poll(left * 1000):
+            continue
+        piece = os.read(pipe, 65536)
+        if not piece:
+            return bytes(data), False
+        data += piece
+        if len(data) > limit:
+            return None, False
+
+
+def _child(function: Callable[[], Any], bounds: Bounds, pipe: int) -> NoReturn:
+    code = _FAILED
+    try:
+        signal.set_wakeup_fd(-1)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_DFL)
+        # Our stdout carries the manifest: nothing that a parser prints may get there.
+        null = os.open(os.devnull, os.O_RDWR)
+        for descriptor in (0, 1, 2):
+            os.dup2(null, descriptor)
+        _limit(bounds)
+        answer = json.dumps(function()).encode()
+        code = 0
+    except MemoryError:
+        answer, code = b"", _OUT_OF_MEMORY
+    except BaseException as error:
+        answer = f"{type(error).__name__}: {error}"[:1000].encode("utf-8", "backslashreplace")
+        if any(word in str(error) for word in _WORDS):
+            code = _OUT_OF_MEMORY
+    try:
+        view = memoryview(answer)
+        while view:
+            view = view[os.write(pipe, view) :]
+    except BaseException:
+        code = _FAILED
+    finally:
+        os._exit(code)
+
+
+def _limit(bounds: Bounds) -> None:
+    memory = _mapped() + bounds.memory_bytes
+    seconds = max(1, int(bounds.seconds) + 1)
+    for kind, limit in (
+        (resource.RLIMIT_AS, memory),
+        (resource.RLIMIT_CPU, seconds),
+        (resource.RLIMIT_FSIZE, 0),
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_NOFILE, bounds.open_files),
+    ):
+        hard = resource.getrlimit(kind)[1]
+        wanted = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
+        resource.setrlimit(kind, (wanted, wanted))
+
+
+def _mapped() -> int:
+    """The address space of this process, in bytes."""
+    with open("/proc/self/statm", "rb") as file:
+        return int(file.read().split()[0]) * resource.getpagesize()
