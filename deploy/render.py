@@ -49,12 +49,23 @@ def dump(objects: Iterable[Object]) -> str:
     return HEADER + "---\n".join(yaml.dump(o, Dumper=_Dumper, sort_keys=False, width=110) for o in objects)
 
 
-def template(chart: Path, *arguments: str, release: str = RELEASE, namespace: str = NAMESPACE) -> list[Object]:
+def template(
+    chart: Path, *arguments: str, release: str = RELEASE, namespace: str = NAMESPACE
+) -> list[Object]:
     """The objects that Helm renders, in the order in which Helm would install them."""
     helm = shutil.which("helm")
     if helm is None:
         raise SystemExit('helm is not on PATH; the test cluster has one: eval "$(python3 tests/cluster env)"')
-    command = [helm, "template", release, str(chart), "--namespace", namespace, "--kube-version", KUBE_VERSION]
+    command = [
+        helm,
+        "template",
+        release,
+        str(chart),
+        "--namespace",
+        namespace,
+        "--kube-version",
+        KUBE_VERSION,
+    ]
     done = subprocess.run([*command, *arguments], capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"helm template failed:\n{done.stderr.strip()}")
@@ -99,7 +110,9 @@ def argocd_configmap(health: str) -> str:
     metadata = {"name": "argocd-cm", "namespace": "argocd", "labels": {"app.kubernetes.io/part-of": "argocd"}}
     configmap = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
     text = yaml.dump(configmap, Dumper=_Dumper, sort_keys=False, width=110)
-    return "# Rendered from health.lua by deploy/render.py: merge `data` into your Argo CD's ConfigMap.\n" + text
+    return (
+        "# Rendered from health.lua by deploy/render.py: merge `data` into your Argo CD's ConfigMap.\n" + text
+    )
 
 
 def crd_copies() -> dict[Path, str]:

@@ -50,7 +50,10 @@ def test_kustomization_holds_all_that_the_chart_renders() -> None:
     found = built(DEPLOY)
     rendered = render(JOBS)
     ours = {("Namespace", None, "algorithm-operator-system")}
-    moved = {(kind, where and where.replace("ao", "algorithm-operator-system"), name) for kind, where, name in keys(rendered)}
+    moved = {
+        (kind, where and where.replace("ao", "algorithm-operator-system"), name)
+        for kind, where, name in keys(rendered)
+    }
     assert keys(found) == moved | ours
 
 
@@ -78,7 +81,10 @@ def test_plain_takes_only_helms_own_away() -> None:
 def test_an_overlay_changes_both_images(tmp_path: Path) -> None:
     overlay = ROOT / "build" / tmp_path.name  # kustomize wants relative paths
     overlay.mkdir(parents=True, exist_ok=True)
-    images = [{"name": f"ghcr.io/algorithm-operator/{name}", "newName": f"mirror/{name}", "newTag": "1"} for name in ("operator", "steps")]
+    images = [
+        {"name": f"ghcr.io/algorithm-operator/{name}", "newName": f"mirror/{name}", "newTag": "1"}
+        for name in ("operator", "steps")
+    ]
     text = {"resources": ["../../deploy"], "configurations": ["image-fields.yaml"], "images": images}
     (overlay / "kustomization.yaml").write_text(json.dumps(text))
     (overlay / "image-fields.yaml").write_text((DEPLOY / "image-fields.yaml").read_text())
@@ -126,15 +132,24 @@ NEW = "The operator has not seen this generation yet"
             status(condition("Accepted"), condition("Scheduled", "False", "All T4 nodes are busy")),
             ("Progressing", "All T4 nodes are busy"),
         ),
-        (status(condition("Accepted", "False", reason="AlgorithmNotFound")), ("Progressing", "AlgorithmNotFound")),
+        (
+            status(condition("Accepted", "False", reason="AlgorithmNotFound")),
+            ("Progressing", "AlgorithmNotFound"),
+        ),
         (status(condition("Accepted"), condition("Complete", message="Done")), ("Healthy", "Done")),
-        (status(condition("Complete", "False"), condition("Failed", message="Exit 3")), ("Degraded", "Exit 3")),
+        (
+            status(condition("Complete", "False"), condition("Failed", message="Exit 3")),
+            ("Degraded", "Exit 3"),
+        ),
         (status(condition("Failed"), message="Exit 3"), ("Degraded", "Exit 3")),
         (status(condition("Complete"), generation=1), ("Healthy", "Because")),
         (status(condition("Suspended", message="Held")), ("Suspended", "Held")),
         (status(condition("Suspended", "False"), condition("Complete")), ("Healthy", "Because")),
         (status(condition("Ready", message="")), ("Healthy", "Because")),
-        (status(condition("Ready", "False", "Runs as root"), condition("Stalled", message="Root")), ("Degraded", "Root")),
+        (
+            status(condition("Ready", "False", "Runs as root"), condition("Stalled", message="Root")),
+            ("Degraded", "Root"),
+        ),
         (status(condition("Ready", "False", "Looking up")), ("Progressing", "Looking up")),
         (status(condition("Ready", "Unknown", "Looking up")), ("Progressing", "Looking up")),
     ],

@@ -39,7 +39,12 @@ def test_no_secrets_no_exec_no_wildcards(values: Values) -> None:
         assert set(rule) <= {"apiGroups", "resources", "verbs", "resourceNames"}, role
         resources = {resource.partition("/")[0] for resource in rule["resources"]}
         assert not resources & {"secrets", "configmaps", "serviceaccounts", "roles", "rolebindings"}, role
-        assert not set(rule["resources"]) & {"pods/exec", "pods/attach", "pods/ephemeralcontainers", "nodes/proxy"}, role
+        assert not set(rule["resources"]) & {
+            "pods/exec",
+            "pods/attach",
+            "pods/ephemeralcontainers",
+            "nodes/proxy",
+        }, role
         assert not any("*" in word for field in rule.values() for word in field), role
         assert not set(rule["verbs"]) & {"impersonate", "escalate", "bind", "proxy"}, role
 
@@ -49,7 +54,9 @@ def test_all_namespaces_by_one_cluster_role() -> None:
     assert keys(objects, "Role") == {("Role", "ao", "algorithm-operator-own")}
     binding = only(objects, "ClusterRoleBinding", "algorithm-operator")
     assert binding["roleRef"]["name"] == "algorithm-operator"
-    assert binding["subjects"] == [{"kind": "ServiceAccount", "name": "algorithm-operator", "namespace": "ao"}]
+    assert binding["subjects"] == [
+        {"kind": "ServiceAccount", "name": "algorithm-operator", "namespace": "ao"}
+    ]
 
 
 def test_watched_namespaces_by_a_role_in_each() -> None:
@@ -60,9 +67,14 @@ def test_watched_namespaces_by_a_role_in_each() -> None:
         assert granted(only(objects, "Role", "algorithm-operator", name)) == everywhere
         binding = only(objects, "RoleBinding", "algorithm-operator", name)
         assert binding["roleRef"]["kind"] == "Role"
-        assert binding["subjects"] == [{"kind": "ServiceAccount", "name": "algorithm-operator", "namespace": "ao"}]
+        assert binding["subjects"] == [
+            {"kind": "ServiceAccount", "name": "algorithm-operator", "namespace": "ao"}
+        ]
     assert keys(objects, "ClusterRoleBinding") == {("ClusterRoleBinding", None, "algorithm-operator-nodes")}
-    assert granted(only(objects, "ClusterRole", "algorithm-operator-nodes")) == {("", "nodes", "get"), ("", "nodes", "list")}
+    assert granted(only(objects, "ClusterRole", "algorithm-operator-nodes")) == {
+        ("", "nodes", "get"),
+        ("", "nodes", "list"),
+    }
 
 
 def test_not_a_single_cluster_wide_object_if_so_wished() -> None:
@@ -77,7 +89,9 @@ def test_no_roles_at_all_if_so_wished() -> None:
 def test_own_namespace_holds_the_lease_and_the_canary_only() -> None:
     role = only(render(), "Role", "algorithm-operator-own")
     assert granted(role) == {("coordination.k8s.io", "leases", "create")}
-    named = {(rule["resources"][0], *rule["resourceNames"]) for rule in role["rules"] if "resourceNames" in rule}
+    named = {
+        (rule["resources"][0], *rule["resourceNames"]) for rule in role["rules"] if "resourceNames" in rule
+    }
     assert named == {("leases", "algorithm-operator"), ("services", "algorithm-operator-canary")}
 
 
@@ -104,9 +118,18 @@ OWN = "algorithm-operator.dev"
                 ("", "pods/portforward", "get"),
                 ("coordination.k8s.io", "leases", "create"),
             },
-            {("", "pods", "create"), ("", "pods/exec", "create"), (OWN, "datastores", "create"), (OWN, "algorithms", "create")},
+            {
+                ("", "pods", "create"),
+                ("", "pods/exec", "create"),
+                (OWN, "datastores", "create"),
+                (OWN, "algorithms", "create"),
+            },
         ),
-        ("viewer", {(OWN, "algorithmjobs", "watch")}, {("", "pods/log", "get"), (OWN, "algorithmjobs", "create")}),
+        (
+            "viewer",
+            {(OWN, "algorithmjobs", "watch")},
+            {("", "pods/log", "get"), (OWN, "algorithmjobs", "create")},
+        ),
     ],
     ids=["admin", "runner", "viewer"],
 )

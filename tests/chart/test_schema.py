@@ -34,7 +34,10 @@ SCHEMA = json.loads((CHART / "values.schema.json").read_text())
         ({"image": {"digest": "sha256:12"}}, ["/image/digest", "does not match"]),
         ({"logLevel": "info"}, ["/logLevel", "'DEBUG', 'INFO', 'WARNING', 'ERROR'"]),
         ({"pullFailureSeconds": 1}, ["/pullFailureSeconds", "want 10"]),
-        ({"stepsResources": {"stage": {"memory": 512}}}, ["/stepsResources/stage/memory", "got number, want string"]),
+        (
+            {"stepsResources": {"stage": {"memory": 512}}},
+            ["/stepsResources/stage/memory", "got number, want string"],
+        ),
         ({"gpuTypes": {"A 100": {"nodeSelectorTerms": [{}]}}}, ["/gpuTypes", "A 100"]),
         ({"gpuTypes": {"L4": {"nodeSelectorTerms": []}}}, ["/gpuTypes/L4/nodeSelectorTerms", "minItems"]),
         ({"insecureRegistries": ["http://r:5000"]}, ["/insecureRegistries/0", "does not match"]),
@@ -67,7 +70,11 @@ def test_every_object_is_closed_or_a_free_map() -> None:
 
     def walk(schema: Any, path: str) -> None:
         if isinstance(schema, dict):
-            if schema.get("type") == "object" and "properties" in schema and "additionalProperties" not in schema:
+            if (
+                schema.get("type") == "object"
+                and "properties" in schema
+                and "additionalProperties" not in schema
+            ):
                 open_objects.append(path)
             for key, value in schema.items():
                 walk(value, f"{path}/{key}")

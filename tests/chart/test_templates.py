@@ -102,7 +102,10 @@ def test_services_lead_to_the_operator() -> None:
         assert exposed["targetPort"] in ports
 
 
-OPERATOR, STEPS = f"ghcr.io/algorithm-operator/operator:{__version__}", f"ghcr.io/algorithm-operator/steps:{__version__}"
+OPERATOR, STEPS = (
+    f"ghcr.io/algorithm-operator/operator:{__version__}",
+    f"ghcr.io/algorithm-operator/steps:{__version__}",
+)
 
 
 @pytest.mark.parametrize(
@@ -173,7 +176,9 @@ TOLERATION = {"key": "dedicated", "operator": "Exists"}
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else None,
 )
-def test_values_reach_the_operator(values: Values, read: Callable[[config.Settings], Any], expected: Any) -> None:
+def test_values_reach_the_operator(
+    values: Values, read: Callable[[config.Settings], Any], expected: Any
+) -> None:
     assert read(settings(values)) != read(settings())
     assert read(settings(values)) == expected
 
@@ -184,13 +189,22 @@ def test_own_namespace_comes_from_the_downward_api() -> None:
 
 
 def test_job_namespaces() -> None:
-    """A namespace that the chart makes enforces restricted and is kept; one that it does not make gets the policy only."""
+    """A namespace that the chart makes enforces restricted and is kept; any other gets the policy only."""
     objects = render(EVERYTHING)
     assert keys(objects, "Namespace") == {("Namespace", None, "imaging")}
     made = only(objects, "Namespace")["metadata"]
     assert made["annotations"] == {"helm.sh/resource-policy": "keep"}
-    labels = {k.removeprefix("pod-security.kubernetes.io/"): v for k, v in made["labels"].items() if "pod-security" in k}
-    assert labels == {"enforce": "restricted", "enforce-version": "v1.33", "warn": "restricted", "audit": "restricted"}
+    labels = {
+        k.removeprefix("pod-security.kubernetes.io/"): v
+        for k, v in made["labels"].items()
+        if "pod-security" in k
+    }
+    assert labels == {
+        "enforce": "restricted",
+        "enforce-version": "v1.33",
+        "warn": "restricted",
+        "audit": "restricted",
+    }
     for name in ("imaging", "theirs"):
         policy = only(objects, "NetworkPolicy", namespace=name)
         wanted = policies.deny_all(name)
@@ -212,7 +226,10 @@ def test_disruption_budget_only_where_it_blocks_nothing(replicas: int, budgets: 
 
 def test_rollout_never_needs_two_ready_operators() -> None:
     """A new operator may be ready only once the old one has given its Lease back."""
-    assert only(render(), "Deployment")["spec"]["strategy"]["rollingUpdate"] == {"maxSurge": 0, "maxUnavailable": 1}
+    assert only(render(), "Deployment")["spec"]["strategy"]["rollingUpdate"] == {
+        "maxSurge": 0,
+        "maxUnavailable": 1,
+    }
 
 
 def test_own_network_policy_leaves_the_canary_open_to_everyone() -> None:
@@ -228,7 +245,11 @@ def test_service_monitor_scrapes_the_metrics_service_alone() -> None:
     monitor = only(objects, "ServiceMonitor")
     assert monitor["metadata"]["labels"]["release"] == "prometheus"
     wanted = monitor["spec"]["selector"]["matchLabels"].items()
-    found = [o["metadata"]["name"] for o in objects if o["kind"] == "Service" and wanted <= o["metadata"]["labels"].items()]
+    found = [
+        o["metadata"]["name"]
+        for o in objects
+        if o["kind"] == "Service" and wanted <= o["metadata"]["labels"].items()
+    ]
     assert found == ["algorithm-operator-metrics"]
 
 
@@ -257,7 +278,8 @@ def test_pod_labels_cannot_break_the_selector() -> None:
 
 def test_two_releases_do_not_share_names() -> None:
     first, second = (
-        {key for key in keys(render({"crds": {"enabled": False}}, release)) if key[1] is None} for release in ("a", "b")
+        {key for key in keys(render({"crds": {"enabled": False}}, release)) if key[1] is None}
+        for release in ("a", "b")
     )
     assert first
     assert not first & second
@@ -273,7 +295,10 @@ def test_every_object_is_labelled_as_the_releases_own() -> None:
     [
         (JOBS, "kubectl apply -n imaging -f algorithm.yaml"),
         ({}, "--set 'jobNamespaces[0].name=imaging,jobNamespaces[0].create=true'"),
-        ({"jobNamespaces": [{"name": "t"}]}, "kubectl label namespace t pod-security.kubernetes.io/enforce=restricted"),
+        (
+            {"jobNamespaces": [{"name": "t"}]},
+            "kubectl label namespace t pod-security.kubernetes.io/enforce=restricted",
+        ),
         ({}, "helm uninstall leaves the CustomResourceDefinitions"),
         ({"crds": {"keep": False}}, "helm uninstall deletes every Algorithm, AlgorithmJob and DataStore"),
         ({"crds": {"enabled": False}}, "must be applied before"),

@@ -25,7 +25,9 @@ EVERYTHING: Values = {
 def run(*command: str, stdin: str | None = None, fails: bool = False) -> str:
     """stdout of the command, or with `fails` its stderr; an exit code that is not as expected shows stderr."""
     done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False, timeout=120)
-    assert bool(done.returncode) == fails, f"{' '.join(command)}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+    assert bool(done.returncode) == fails, (
+        f"{' '.join(command)}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+    )
     return done.stderr if fails else done.stdout
 
 
