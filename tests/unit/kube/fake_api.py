@@ -103,7 +103,7 @@ class FakeApi:
         known = self.objects.get(request.path)
         if known is None:
             return status(404, "NotFound", "not found")
-        if (uid := body.get("preconditions", {}).get("uid")) not in (None, known["metadata"]["uid"]):
+        if body.get("preconditions", {}).get("uid") not in (None, known["metadata"]["uid"]):
             return status(409, "Conflict", "the UID in the precondition does not match")
         del self.objects[request.path]
         return web.json_response(known)
@@ -111,7 +111,9 @@ class FakeApi:
 
 def _selected(body: Body, selector: str) -> bool:
     labels = body["metadata"].get("labels") or {}
-    return all(labels.get(k) == v for k, _, v in (term.partition("=") for term in selector.split(",") if term))
+    return all(
+        labels.get(k) == v for k, _, v in (term.partition("=") for term in selector.split(",") if term)
+    )
 
 
 def status(code: int, reason: str, message: str, *, headers: Any = None, **details: Any) -> web.Response:
@@ -158,3 +160,10 @@ async def served(handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
         yield f"http://127.0.0.1:{runner.addresses[0][1]}"
     finally:
         await runner.cleanup()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for what other tasks bring about, 5 s at most."""
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110 - what is waited for has no event
+            await asyncio.sleep(0.002)

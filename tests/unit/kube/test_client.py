@@ -112,7 +112,7 @@ async def test_a_patch_of_another_uid_is_a_conflict(client: Client) -> None:
 
 
 async def test_bodies_of_the_caller_are_left_alone(client: Client) -> None:
-    body = {"metadata": {"labels": {}}}
+    body: dict[str, Any] = {"metadata": {"labels": {}}}
     await client.create(PODS, "ns", POD)
     await client.apply(PODS, "ns", "a", body, field_manager="me")
     assert body == {"metadata": {"labels": {}}}
@@ -125,7 +125,9 @@ async def test_faults_pass(api: FakeApi, client: Client) -> None:
     assert api.calls("GET") == 4
 
 
-async def test_a_create_that_got_through_unheard_shows_as_already_exists(api: FakeApi, client: Client) -> None:
+async def test_a_create_that_got_through_unheard_shows_as_already_exists(
+    api: FakeApi, client: Client
+) -> None:
     async def stores_and_hangs_up(request: Any) -> None:
         api._create(request, orjson.loads(await request.read()))
         await hangs_up(request)

@@ -12,7 +12,7 @@ from aiohttp import web
 from algorithm_operator.kube import client as client_module
 from algorithm_operator.kube.client import Client
 from algorithm_operator.kube.lease import Leadership, unique_identity
-from tests.unit.kube.fake_api import FakeApi, answers, fake_api, hangs_up
+from tests.unit.kube.fake_api import FakeApi, answers, fake_api, hangs_up, until
 
 PATH = "/apis/coordination.k8s.io/v1/namespaces/ns/leases/lead"
 
@@ -53,6 +53,12 @@ def claim(client: Client, time: Time, identity: str) -> Leadership:
     return Leadership(client, "ns", "lead", identity, renew_every=0.005, monotonic=time)
 
 
+async def renewals(api: FakeApi, count: int) -> None:
+    """Wait for so many more; the last of them began after now."""
+    wanted = api.calls("PATCH") + count
+    await until(lambda: api.calls("PATCH") >= wanted)
+
+
 def holder(api: FakeApi) -> object:
     return api.objects[PATH]["spec"]["holderIdentity"]
 
@@ -71,9 +77,7 @@ async def test_the_first_one_gets_it_and_renews(api: FakeApi, client: Client, ti
     keeping = asyncio.create_task(one.keep())
     for _ in range(10):
         time.seconds += 10  # more than one duration in all, each step less
-        before = api.calls("PATCH")
-        while api.calls("PATCH") < before + 2:  # the second began after the step
-            await asyncio.sleep(0.001)
+        await renewals(api, 2)
     assert one.held
     keeping.cancel()
 
@@ -84,9 +88,7 @@ async def test_a_living_leader_is_waited_for(api: FakeApi, client: Client, time:
     keeping, waiting = asyncio.create_task(one.keep()), asyncio.create_task(two.acquire())
     for _ in range(8):
         time.seconds += 5
-        before = api.calls("PATCH")
-        while api.calls("PATCH") < before + 2:
-            await asyncio.sleep(0.001)
+        await renewals(api, 2)
         await asyncio.sleep(0.01)
         assert not waiting.done()
     keeping.cancel()
@@ -102,7 +104,9 @@ async def test_a_dead_leader_is_replaced_once_its_time_is_over_on_our_clock(
 ) -> None:
     one, two = claim(client, time, "one"), claim(client, time, "two")
     await one.acquire()
-    api.objects[PATH]["spec"]["renewTime"] = "1970-01-01T00:00:00.000000Z"  # the holder's clock is not believed
+    api.objects[PATH]["spec"]["renewTime"] = (
+        "1970-01-01T00:00:00.000000Z"  # the holder's clock is not believed
+    )
     waiting = asyncio.create_task(two.acquire())
     await asyncio.sleep(0.05)
     time.seconds += 14.9

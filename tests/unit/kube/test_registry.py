@@ -59,7 +59,10 @@ class Registry:
 
     def add_index(self, tag: str, **platforms: str) -> str:
         entries = [
-            {"digest": digest, "platform": {"os": name.partition("_")[0], "architecture": name.partition("_")[2]}}
+            {
+                "digest": digest,
+                "platform": {"os": name.partition("_")[0], "architecture": name.partition("_")[2]},
+            }
             for name, digest in platforms.items()
         ]
         return self.add_manifest(tag, {"mediaType": OCI_INDEX, "manifests": entries})
@@ -146,7 +149,9 @@ async def test_another_platform(server: Registry) -> None:
 )
 async def test_what_a_registry_may_say(server: Registry, status: int, reason: Reason) -> None:
     server.add("1")
-    server.override = lambda request: web.Response(status=status, headers={"Location": f"http://{server.host}/"})
+    server.override = lambda request: web.Response(
+        status=status, headers={"Location": f"http://{server.host}/"}
+    )
     refusal = await server.refused()
     assert refusal.reason is reason
     assert refusal.temporary == (reason is Reason.REGISTRY_UNREACHABLE)
@@ -227,7 +232,15 @@ async def test_answers_that_never_come(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     "manifest",
-    [b"{", b"[]", b'"x"', b"{}", b'{"config": 1}', b'{"config": {"digest": "../../x"}}', b'{"manifests": [1, {}]}'],
+    [
+        b"{",
+        b"[]",
+        b'"x"',
+        b"{}",
+        b'{"config": 1}',
+        b'{"config": {"digest": "../../x"}}',
+        b'{"manifests": [1, {}]}',
+    ],
 )
 async def test_manifests_that_are_none(server: Registry, manifest: bytes) -> None:
     server.manifests["1"] = manifest
@@ -263,7 +276,9 @@ async def test_nothing_to_start(server: Registry) -> None:
 
 
 def challenge(realm: str, service: str = "r") -> web.Response:
-    return web.Response(status=401, headers={"WWW-Authenticate": f'Bearer realm="{realm}",service="{service}"'})
+    return web.Response(
+        status=401, headers={"WWW-Authenticate": f'Bearer realm="{realm}",service="{service}"'}
+    )
 
 
 async def test_an_anonymous_token(server: Registry) -> None:
@@ -380,7 +395,9 @@ def test_root(user: str | None) -> None:
     assert caught.value.reason is Reason.IMAGE_RUNS_AS_ROOT
 
 
-@pytest.mark.parametrize("user", ["algorithm", "1000:users", "1000:", "-1", "4294967295", "99999999999", "１０"])
+@pytest.mark.parametrize(
+    "user", ["algorithm", "1000:users", "1000:", "-1", "4294967295", "99999999999", "１０"]
+)
 def test_names(user: str) -> None:
     with pytest.raises(ImageError) as caught:
         user_of(image(user), None)

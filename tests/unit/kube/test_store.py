@@ -6,7 +6,9 @@ from algorithm_operator.kube.resources import NODES, PODS
 from algorithm_operator.kube.store import Change, Store
 
 
-def pod(name: str, version: int = 1, *, uid: str = "", namespace: str = "ns", **metadata: Any) -> dict[str, Any]:
+def pod(
+    name: str, version: int = 1, *, uid: str = "", namespace: str = "ns", **metadata: Any
+) -> dict[str, Any]:
     return {
         "metadata": {
             "namespace": namespace,

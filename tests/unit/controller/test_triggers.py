@@ -1,0 +1,98 @@
+"""Which change makes which object be looked at."""
+
+from typing import Any
+
+import pytest
+
+from algorithm_operator.controller.context import Key
+from algorithm_operator.controller.triggers import everything, keys_of
+from algorithm_operator.core import names
+from algorithm_operator.kube.resources import (
+    ALGORITHM_JOBS,
+    ALGORITHMS,
+    DATASTORES,
+    LEASES,
+    NETWORK_POLICIES,
+    PODS,
+    Resource,
+)
+from algorithm_operator.kube.store import Change, Store
+
+
+def thing(
+    name: str, *, namespace: str = "ns", labels: dict[str, str] | None = None, **rest: Any
+) -> dict[str, Any]:
+    metadata = {"namespace": namespace, "name": name, "uid": f"{namespace}/{name}", "resourceVersion": "1"}
+    return {"metadata": {**metadata, "labels": labels or {}}, **rest}
+
+
+def job(name: str, algorithm: str, state: str | None = None, namespace: str = "ns") -> dict[str, Any]:
+    status = {"state": state} if state else {}
+    return thing(name, namespace=namespace, spec={"algorithmRef": {"name": algorithm}}, status=status)
+
+
+@pytest.fixture
+def store() -> Store:
+    store = Store()
+    for one in (job("a1", "a"), job("a2", "a", "Running"), job("b1", "b"), job("old", "a", "Succeeded")):
+        store.put(ALGORITHM_JOBS, one)
+    store.put(ALGORITHM_JOBS, job("a1", "a", namespace="other"))
+    store.put(ALGORITHMS, thing("a", spec={}))
+    store.put(ALGORITHMS, thing("b", spec={}))
+    store.put(DATASTORES, thing("d"))
+    return store
+
+
+def keys(
+    store: Store, resource: Resource, after: dict[str, Any], before: dict[str, Any] | None = None
+) -> set[str]:
+    change = Change(resource, "ns", after["metadata"]["name"], before, after)
+    found = list(keys_of(change, store))
+    assert all(key.namespace == "ns" for key in found)
+    return {f"{key.kind}/{key.name}" for key in found}
+
+
+WAITING = {"AlgorithmJob/a1", "AlgorithmJob/a2", "AlgorithmJob/b1"}
+
+
+def test_a_job(store: Store) -> None:
+    assert keys(store, ALGORITHM_JOBS, job("old", "a", "Succeeded")) == {"AlgorithmJob/old"}
+
+
+def test_an_algorithm_wakes_its_unfinished_jobs_and_a_new_spec_the_other_algorithms(store: Store) -> None:
+    mine = {"Algorithm/a", "AlgorithmJob/a1", "AlgorithmJob/a2"}
+    before = thing("a", spec={"x": 1})
+    assert keys(store, ALGORITHMS, thing("a", spec={"x": 1}, status={"y": 2}), before) == mine
+    assert keys(store, ALGORITHMS, thing("a", spec={"x": 2}), before) == mine | {"Algorithm/b"}
+    assert keys(store, ALGORITHMS, thing("a", spec={"x": 1})) == mine | {"Algorithm/b"}
+
+
+def test_what_jobs_wait_for(store: Store) -> None:
+    assert keys(store, DATASTORES, thing("d")) == {"DataStore/d", *WAITING}
+    assert keys(store, NETWORK_POLICIES, thing("p")) == {"DataStore/d", *WAITING}
+
+
+@pytest.mark.parametrize(
+    ("resource", "labels", "expected"),
+    [
+        (PODS, {names.LABEL_JOB: "gone"}, {"AlgorithmJob/gone"}),
+        (PODS, {names.LABEL_STORE: "d"}, {"DataStore/d"}),
+        (PODS, {}, set()),
+        (LEASES, {names.LABEL_STORE: "d"}, {"DataStore/d"}),
+        (LEASES, {names.LABEL_JOB: "j"}, set()),
+    ],
+)
+def test_children(store: Store, resource: Resource, labels: dict[str, str], expected: set[str]) -> None:
+    assert keys(store, resource, thing("child", labels=labels)) == expected
+
+
+def test_a_deleted_child_still_has_its_owner(store: Store) -> None:
+    gone = thing("child", labels={names.LABEL_JOB: "a1"})
+    assert list(keys_of(Change(PODS, "ns", "child", gone, None), store)) == [Key("AlgorithmJob", "ns", "a1")]
+
+
+def test_everything(store: Store) -> None:
+    store.put(PODS, thing("p", labels={names.LABEL_JOB: "orphaned"}))
+    found = {str(key) for key in everything(store)}
+    assert found >= {"AlgorithmJob/ns/old", "AlgorithmJob/other/a1", "AlgorithmJob/ns/orphaned"}
+    assert found >= {"Algorithm/ns/a", "Algorithm/ns/b", "DataStore/ns/d"}
