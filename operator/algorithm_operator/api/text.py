@@ -21,11 +21,13 @@ def shown(text: str | bytes, limit: int = 256) -> str:
         if char in _BIDI or unicodedata.category(char) in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"):
             code = ord(char)
             piece = f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" if code < 65536 else f"\\U{code:08x}"
-        if length + len(piece) > limit - 1:
-            out.append("…")
-            break
         out.append(piece)
         length += len(piece)
+        if length > limit:
+            while length >= limit:
+                length -= len(out.pop())
+            out.append("…")
+            break
     return "".join(out)
 
 
