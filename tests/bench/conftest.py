@@ -1,0 +1,30 @@
+"""Figures of a bench run: printed, and kept in build/bench.json by name, so that one part can be run again alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+RESULTS = Path("build/bench.json")
+
+Record = Callable[[str, dict[str, Any]], None]
+
+
+@pytest.fixture(scope="session")
+def record() -> Iterator[Record]:
+    """`record(name, figures)`: keep what was measured."""
+    found: dict[str, dict[str, Any]] = {}
+
+    def keep(name: str, figures: dict[str, Any]) -> None:
+        found[name] = figures
+        print(f"\n{name}: {json.dumps(figures, indent=2)}")
+
+    yield keep
+    if found:
+        RESULTS.parent.mkdir(exist_ok=True)
+        before = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+        RESULTS.write_text(json.dumps({**before, **found}, indent=2) + "\n")
