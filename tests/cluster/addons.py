@@ -66,6 +66,7 @@ def kwok_up() -> None:
         [
             BIN / "kwok",
             f"--kubeconfig={kubeconfig('kwok')}",
+            f"--config={HERE / 'kwok-stages.yaml'}",
             "--manage-all-nodes=false",
             "--manage-nodes-with-annotation-selector=kwok.x-k8s.io/node=fake",
             "--cidr=10.245.0.0/24",
@@ -77,8 +78,12 @@ def kwok_up() -> None:
 
 
 def kwok_down() -> None:
-    """Remove the paper nodes and the Pods on them, then stop kwok."""
-    kubectl("delete", "--ignore-not-found", "--timeout=60s", "-f", str(_KWOK_NODES))
+    """Remove the paper nodes and what is left on them, then stop kwok."""
+    for name in kubectl(
+        "get", "nodes", "-l", "type=kwok", "-o", "jsonpath={.items[*].metadata.name}"
+    ).split():
+        kubectl("delete", "pods", "-A", f"--field-selector=spec.nodeName={name}", "--wait=false")
+    kubectl("delete", "--ignore-not-found", "--timeout=30s", "-f", str(_KWOK_NODES))
     processes.stop(("kwok",))
 
 

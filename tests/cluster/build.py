@@ -55,6 +55,11 @@ class Recipe:
         """Whether the cache holds it."""
         return self.folder.is_dir()
 
+    def links(self) -> list[tuple[Path, Path]]:
+        """For each program its link in the state folder's `bin` and its file in the cache."""
+        folder = self.folder
+        return [(BIN / program, folder / program) for program in self.programs]
+
     def command(self) -> list[str]:
         """The `go install` that builds it."""
         values = " ".join(f"-X {value}" for value in self.values)
@@ -119,12 +124,19 @@ def build(recipes: tuple[Recipe, ...]) -> None:
             _build(recipe, go)
     BIN.mkdir(parents=True, exist_ok=True)
     for recipe in recipes:
-        for program in recipe.programs:
-            link = BIN / program
-            target = recipe.folder / program
-            if not link.is_symlink() or link.readlink() != target:
+        for link, program in recipe.links():
+            if not link.is_symlink() or link.readlink() != program:
                 link.unlink(missing_ok=True)
-                link.symlink_to(target)
+                link.symlink_to(program)
+
+
+def linked(recipes: tuple[Recipe, ...]) -> bool:
+    """Whether `bin` has the programs of these very recipes."""
+    return all(
+        link.is_symlink() and link.readlink() == program and program.exists()
+        for recipe in recipes
+        for link, program in recipe.links()
+    )
 
 
 def _build(recipe: Recipe, go: Path) -> None:

@@ -34,6 +34,10 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands.add_parser("up", help="bring it up, building what is missing; at once when it is up")
     commands.add_parser("status", help="say what runs; exit 1 when something does not")
+    stop = commands.add_parser(
+        "stop", help="stop one process, to see what happens then; `up` starts it again"
+    )
+    stop.add_argument("process")
     down = commands.add_parser("down", help="stop it and take away what it made")
     down.add_argument(
         "--check", action="store_true", help="change nothing; list what is left, exit 1 if anything is"
@@ -71,6 +75,11 @@ def _status(_: argparse.Namespace) -> int:
     for name, well in parts:
         _result(f"{'ok  ' if well else 'DOWN'}  {name}")
     return 0 if all(well for _, well in parts) else 1
+
+
+def _stop(arguments: argparse.Namespace) -> None:
+    with _alone():
+        lifecycle.stop(arguments.process)
 
 
 def _down(arguments: argparse.Namespace) -> int:

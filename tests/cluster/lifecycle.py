@@ -34,12 +34,12 @@ from tests.cluster.settings import (
 from tests.cluster.shell import ClusterError, run, say, wait_for
 
 _EXPECTED: Final = (*control_plane.PROCESSES, *node.PROCESSES, "registry")
+_RECIPES: Final = (*build.NODE, *build.TOOLS)
 
 
 def up() -> None:
-    """Bring the cluster up; at once where it is healthy, from the ground where only a part of one is left."""
+    """Bring the cluster up: at once where it is healthy, what has ended where it lives, else from the ground."""
     if healthy():
-        build.build(build.TOOLS)
         say("the cluster is up")
         return
     if os.geteuid() != 0:
@@ -47,16 +47,29 @@ def up() -> None:
     if len(str(STATE)) > LONGEST_STATE:
         raise ClusterError(f"{STATE}: sockets below it need it to be {LONGEST_STATE} characters at most")
     packages.install((*packages.NODE, *packages.IMAGES))
-    build.build((*build.NODE, *build.TOOLS))
-    if DATA.exists() or processes.recorded():
+    renewed = not build.linked(_RECIPES)
+    build.build(_RECIPES)
+    if DATA.exists() or RUN.exists():
+        # etcd of this boot: the cluster is there, and what has ended can join it again.
+        if processes.alive("etcd") and not renewed:
+            say("starting what has ended")
+            try:
+                _start()
+                return
+            except ClusterError as error:
+                say(f"that did not help: {error}")
         say("clearing what is left of the cluster before")
         down()
     network.refuse_foreign()
-    traces.remember()
     processes.forget_logs()
+    _start()
+
+
+def _start() -> None:
+    """Every step leaves alone what is there already."""
     started = time.monotonic()
-    STATE.mkdir(parents=True, exist_ok=True)
-    DATA.mkdir()
+    DATA.mkdir(parents=True, exist_ok=True)
+    traces.remember()
     pki.create()
     say("network, registry, control plane")
     network.set_up()
@@ -74,15 +87,24 @@ def up() -> None:
     say(f"the cluster is up after {time.monotonic() - started:.0f} s: export KUBECONFIG={KUBECONFIG}")
 
 
+def stop(name: str) -> None:
+    """Stop one process of the cluster, for tests of what happens then; `up` starts it again."""
+    if name not in _EXPECTED:
+        raise ClusterError(f"there is no {name}; the processes are {', '.join(sorted(_EXPECTED))}")
+    processes.stop((name,))
+
+
 def healthy() -> bool:
     """Whether everything runs and answers."""
-    return all(map(processes.alive, _EXPECTED)) and control_plane.ready() and node.ready() and addons.ready()
+    if not (build.linked(_RECIPES) and all(map(processes.alive, _EXPECTED))):
+        return False
+    return control_plane.ready() and node.ready() and addons.ready()
 
 
 def status() -> list[tuple[str, bool]]:
     """Each part and whether it is well."""
     parts = [(name, processes.alive(name)) for name in _EXPECTED]
-    answers = all(well for _, well in parts) and control_plane.ready()
+    answers = control_plane.ready()
     parts.append((f"API server at {NODE_ADDRESS}", answers))
     parts.append(("node Ready with its GPUs", answers and node.ready()))
     parts.append(("DNS and volumes", answers and addons.ready()))
