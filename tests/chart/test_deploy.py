@@ -40,7 +40,7 @@ def test_a_stale_copy_is_named(tmp_path: Path) -> None:
     crd.write_text(crd.read_text() + "# changed\n")
     (tmp_path / "crds" / "algorithms.yaml").unlink()
     (tmp_path / "deploy" / "namespace.yaml").unlink()
-    message = run(sys.executable, str(tmp_path / "deploy" / "render.py"), "--check", fails=True)
+    message = run(sys.executable, str(tmp_path / "deploy" / "render.py"), "--check", code=1)
     for name in ("files/crds/datastores.yaml", "files/crds/algorithms.yaml", "deploy/namespace.yaml"):
         assert f"{name} is stale" in message
     assert "run `python deploy/render.py`" in message

@@ -22,23 +22,22 @@ EVERYTHING: Values = {
 }
 
 
-def run(*command: str, stdin: str | None = None, fails: bool = False) -> str:
-    """stdout of the command, or with `fails` its stderr; an exit code that is not as expected shows stderr."""
+def run(*command: str, stdin: str | None = None, code: int = 0) -> str:
+    """stdout of the command, or stderr if it is to fail; another exit code than `code` shows both."""
     done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False, timeout=120)
-    assert bool(done.returncode) == fails, (
-        f"{' '.join(command)}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"
-    )
-    return done.stderr if fails else done.stdout
+    shown = f"{' '.join(command)}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+    assert done.returncode == code, shown
+    return done.stdout or done.stderr if code else done.stdout
 
 
-def kubectl(*arguments: str, stdin: str | None = None, fails: bool = False) -> str:
+def kubectl(*arguments: str, stdin: str | None = None, code: int = 0) -> str:
     """kubectl on the test cluster."""
-    return run("kubectl", *arguments, stdin=stdin, fails=fails)
+    return run("kubectl", *arguments, stdin=stdin, code=code)
 
 
-def helm(command: str, *arguments: str, values: Values | None = None, fails: bool = False) -> str:
+def helm(command: str, *arguments: str, values: Values | None = None, code: int = 0) -> str:
     """helm with the values on its stdin, as JSON."""
-    return run("helm", command, *arguments, "--values", "-", stdin=json.dumps(values or {}), fails=fails)
+    return run("helm", command, *arguments, "--values", "-", stdin=json.dumps(values or {}), code=code)
 
 
 def render(values: Values | None = None, release: str = "algorithm-operator") -> list[Object]:
@@ -49,7 +48,7 @@ def render(values: Values | None = None, release: str = "algorithm-operator") ->
 
 def refused(values: Values) -> str:
     """Helm's message for values that it must refuse."""
-    return helm("template", "x", str(CHART), values=values, fails=True)
+    return helm("template", "x", str(CHART), values=values, code=1)
 
 
 def only(objects: list[Object], kind: str, name: str | None = None, namespace: str | None = None) -> Object:
