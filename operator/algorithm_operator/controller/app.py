@@ -156,7 +156,7 @@ async def _background(work: Coroutine[Any, Any, None], what: str) -> AsyncIterat
 
     task = asyncio.create_task(work, name=what)
     task.add_done_callback(ended)
-    await asyncio.sleep(0)  # its own tasks are there before kopf is, which at its end takes all later ones for its own
+    await asyncio.sleep(0)  # its own tasks are there before kopf is, which takes all later ones for its own
     try:
         yield
     finally:

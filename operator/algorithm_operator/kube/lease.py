@@ -86,14 +86,14 @@ class Leadership:
         if self._lease is None or not self.held:
             return
         self._held_until = float("-inf")
-        spec = {
-            **_spec(self._lease),
-            "holderIdentity": "",
-            "leaseDurationSeconds": 1,
-            "renewTime": _micro_now(),
-        }
         try:
-            await self._write(spec)
+            # What we know may be older than a renewal that was cut short, so: read, then write.
+            self._lease = await self._client.get(LEASES, self._namespace, self._name)
+            spec = _spec(self._lease)
+            if spec.get("holderIdentity") == self._identity:
+                await self._write(
+                    {**spec, "holderIdentity": "", "leaseDurationSeconds": 1, "renewTime": _micro_now()}
+                )
         except errors.ApiError as error:
             log.warning("lease %s/%s was not released: %s", self._namespace, self._name, error)
 

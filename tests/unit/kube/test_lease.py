@@ -176,3 +176,24 @@ async def test_of_two_at_once_one_wins(api: FakeApi, client: Client, time: Time)
     assert sum(task.done() for task in waiting) == 1
     for task in waiting:
         task.cancel()
+
+
+async def test_it_is_released_after_a_renewal_that_was_cut_short(
+    api: FakeApi, client: Client, time: Time
+) -> None:
+    one = claim(client, time, "one")
+    await one.acquire()
+    written = asyncio.Event()
+
+    async def writes_and_hangs(request: web.Request) -> None:
+        api._patch(request, orjson.loads(await request.read()))
+        written.set()
+        await asyncio.sleep(5)
+
+    api.faults = [writes_and_hangs]
+    keeping = asyncio.create_task(one.keep())
+    await asyncio.wait_for(written.wait(), 5)
+    keeping.cancel()
+    await asyncio.gather(keeping, return_exceptions=True)
+    await one.release()
+    assert holder(api) == ""
