@@ -17,6 +17,7 @@ MAX_DEPTH = 200
 MAX_INTEGER = 2**63 - 1
 """Whole numbers that every part on the way keeps exactly."""
 
+_DEEP = f"it is nested deeper than {MAX_DEPTH} levels."
 _SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F]")
 _JSON_TYPES = {
     "string": "a string",
@@ -76,8 +77,9 @@ def parse_json(data: bytes, cap: int, *, allow_nan: bool = True) -> Any:
     except json.JSONDecodeError as error:
         raise JsonError(f"{shown(error.msg)}: line {error.lineno}, column {error.colno}.") from None
     except RecursionError:
-        raise JsonError(f"it is nested deeper than {MAX_DEPTH} levels.") from None
-    _check_depth(value)
+        raise JsonError(_DEEP) from None
+    if _too_deep(value):
+        raise JsonError(_DEEP)
     if _SURROGATE_ESCAPE.search(data):
         _check_encodable(value)
     return value
@@ -95,6 +97,8 @@ def check_value(kind: Kind, value: Any) -> str | None:
     """Why `value` is not of that (JSON) kind, in Grand Challenge's words, or None."""
     if kind.schema is None:
         raise ValueError(f"kind {kind.label} is not carried as JSON")
+    if _too_deep(value):
+        return _DEEP
     validator = jsonschema.Draft7Validator(kind.schema)
     # The library's message repeats the value, however large: ask for the plain type first.
     plain = kind.schema.get("type")
@@ -129,19 +133,19 @@ def _integer(token: str) -> int:
     return int(token)
 
 
-def _check_depth(value: Any) -> None:
-    level, depth = [value], 0
-    while level:
-        depth += 1
-        if depth > MAX_DEPTH:
-            raise JsonError(f"it is nested deeper than {MAX_DEPTH} levels.")
-        deeper: list[Any] = []
-        for node in level:
-            if isinstance(node, dict):
-                deeper.extend(child for child in node.values() if isinstance(child, dict | list))
-            elif isinstance(node, list):
-                deeper.extend(child for child in node if isinstance(child, dict | list))
-        level = deeper
+def _too_deep(value: Any) -> bool:
+    """Whether there are more than MAX_DEPTH levels. Not by recursion: that is what deep values break."""
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        children = (
+            node.values() if isinstance(node, dict) else node
+            for node in level
+            if isinstance(node, dict | list)
+        )
+        level = [child for each in children for child in each if isinstance(child, dict | list)]
+        if not level:
+            return False
+    return True
 
 
 def _check_encodable(value: Any) -> None:

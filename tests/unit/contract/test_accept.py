@@ -167,6 +167,16 @@ def test_refused(spec: AlgorithmJobSpec, reason: Reason, says: list[str]) -> Non
         assert words in refused.message
 
 
+def test_a_deep_value_is_refused_before_anything_recurses_into_it() -> None:
+    deep: Any = 1
+    for _ in range(5000):
+        deep = [deep]
+    anything = algorithm(([{"slug": "x", "kind": "Anything"}], [RESULTS]))
+    refused = settle(job({"slug": "x", "value": deep}), anything, {})
+    assert isinstance(refused, Refused)
+    assert refused.message == 'Input "x" is not valid: it is nested deeper than 200 levels.'
+
+
 def test_a_json_output_that_is_not_shown_in_status_needs_a_store() -> None:
     hidden = algorithm(([SMOOTHING], [{"slug": "results", "kind": "Anything"}]))
     refused = settle(job(SMOOTHING_GIVEN), hidden, {})

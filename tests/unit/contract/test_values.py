@@ -164,6 +164,13 @@ def test_the_message_does_not_repeat_the_value() -> None:
     assert message == "JSON does not fulfill schema: instance is not a number."
 
 
+def test_a_deep_value_is_no_value_of_any_kind() -> None:
+    deep: object = 1
+    for _ in range(5000):
+        deep = [deep]
+    assert check_value(KINDS["Anything"], deep) == f"it is nested deeper than {MAX_DEPTH} levels."
+
+
 def test_images_have_no_value() -> None:
     with pytest.raises(ValueError, match="kind Image is not carried as JSON"):
         check_value(KINDS["Image"], 1)
