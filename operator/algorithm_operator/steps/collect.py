@@ -34,7 +34,7 @@ def run(roots: Roots, environment: Mapping[str, str]) -> int:
     except (StepError, PlanError, OSError) as error:
         # Nobody takes the runner's connection now: the algorithm does not start, or its record is lost already.
         # Staying until the end lets the kubelet keep what we have to say.
-        print(f"{_why(error)}", file=sys.stderr, flush=True)
+        print(_why(error), file=sys.stderr, flush=True)
         ended.wait()
         if collection is not None:
             with contextlib.suppress(OSError):
@@ -53,13 +53,8 @@ def _why(error: Exception) -> str:
 
 
 def _failed(roots: Roots, error: Exception, ended: ExitRecord | None) -> int:
-    why = os_message(error) if isinstance(error, OSError) else str(error)
-    termination.write(
-        roots,
-        CollectReport(
-            ok=False, reason=Reason.COLLECT_FAILED, message=shown(why, MAX_MESSAGE), exit=safe(ended)
-        ),
-    )
+    report = CollectReport(ok=False, reason=Reason.COLLECT_FAILED, message=_why(error), exit=safe(ended))
+    termination.write(roots, report)
     return COLLECT_FAILED
 
 

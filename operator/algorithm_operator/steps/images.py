@@ -48,7 +48,7 @@ def check_library(descriptor: int, header: Header) -> None:
 
     :raises MetaImageError: it does not.
     """
-    import SimpleITK as sitk
+    sitk = _library()
 
     reader = sitk.ImageFileReader()
     reader.SetImageIO("MetaImageIO")
@@ -73,6 +73,13 @@ def check_library(descriptor: int, header: Header) -> None:
             raise MetaImageError(f"its {name} is ambiguous: SimpleITK reads it otherwise.")
     if _pixel_type(sitk.GetPixelIDValueAsString(reader.GetPixelID())) != ours.pixel_type:
         raise MetaImageError("its ElementType is ambiguous: SimpleITK reads it otherwise.")
+
+
+def _library() -> Any:
+    """SimpleITK, which has no types."""
+    import SimpleITK
+
+    return SimpleITK
 
 
 def _agree(ours: Iterable[float], theirs: Iterable[float]) -> bool:

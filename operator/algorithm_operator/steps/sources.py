@@ -58,7 +58,10 @@ def _sources(
     mount = roots.at(file.mount)
     where = f"{quoted(file.path)} of DataStore {file.store}"
     try:
-        is_folder = stat.S_ISDIR(os.stat(mount, follow_symlinks=False).st_mode)
+        mode = os.stat(mount, follow_symlinks=False).st_mode
+        if why := walk.special(mode):
+            raise walk.RefusedError(why)
+        is_folder = stat.S_ISDIR(mode)
         if is_folder and not os.listdir(mount):
             raise FileNotFoundError  # the kubelet makes an empty folder of what does not exist
         if file.folder and not is_folder:
@@ -73,16 +76,13 @@ def _sources(
         why = f"{where} may not be read by uid {os.getuid()} ({os_message(error)}); an admin sets the file's mode, or "
         raise bad_input(slug, why + "gid of the DataStore, so that it can.") from error
     except walk.RefusedError as error:
-        raise bad_input(slug, f"{where}: {error}; inputs must be regular files.") from error
+        raise bad_input(slug, f"{where} is {error}; inputs must be regular files.") from error
 
 
 def _mounted(file: PlannedFile, mount: str, opened: ExitStack) -> Source:
     descriptor = os.open(mount, _READ)
     opened.callback(os.close, descriptor)
-    status = os.fstat(descriptor)
-    if not stat.S_ISREG(status.st_mode):
-        raise walk.RefusedError("a special file")
-    return Source(descriptor, status.st_size, file.path, file.store)
+    return Source(descriptor, os.fstat(descriptor).st_size, file.path, file.store)
 
 
 def _in_folder(file: PlannedFile, mount: str, limits: walk.Limits, opened: ExitStack) -> list[Source]:
@@ -91,7 +91,7 @@ def _in_folder(file: PlannedFile, mount: str, limits: walk.Limits, opened: ExitS
     opened.callback(os.close, root)
     tree = walk.scan(root, limits)
     for refused in tree.refused:
-        raise walk.RefusedError(f"it holds {shown(refused.path, 128)}: {refused.why}")
+        raise walk.RefusedError(f"a folder that holds {shown(refused.path, 128)}: {refused.why}")
     sources = []
     for each in tree.files:
         descriptor = -1

@@ -142,18 +142,21 @@ def _step(current: int, name: bytes, flags: int) -> int:
     return following
 
 
+def special(mode: int) -> str | None:
+    """What an entry is if it is neither a regular file nor a folder."""
+    kind = stat.S_IFMT(mode)
+    return None if kind in (stat.S_IFREG, stat.S_IFDIR) else _SPECIAL.get(kind, "a special file")
+
+
 def _check(status: os.stat_result, device: int) -> None:
     if why := _why_refused(status, device):
         raise RefusedError(why)
 
 
 def _why_refused(status: os.stat_result, device: int | None = None) -> str | None:
-    kind = stat.S_IFMT(status.st_mode)
-    if kind in _SPECIAL:
-        return _SPECIAL[kind]
-    if kind not in (stat.S_IFREG, stat.S_IFDIR):
-        return "a special file"
-    if kind == stat.S_IFREG and status.st_nlink > 1:
+    if why := special(status.st_mode):
+        return why
+    if stat.S_ISREG(status.st_mode) and status.st_nlink > 1:
         return f"a hard link ({status.st_nlink} names for one file)"
     if device is not None and status.st_dev != device:
         return "another file system"

@@ -1,0 +1,214 @@
+"""The store Pod's server: people's files in and out of one DataStore, on loopback, reached by pods/portforward alone.
+
+    GET  /v1/files/<path>        the bytes; Range is understood; with ?stat=1 also X-Sha256
+    GET  /v1/list?path=<folder>  {"path", "entries": [{"name", "type", "size", "modified"}], "more"}
+    GET  /v1/stat?path=<path>    {"path", "type", "size", "modified", "part"}; &sha256=1 adds "sha256"
+    PUT  /v1/files/<path>?offset=N&total=T&sha256=HEX
+         bytes N to at most T of the file, into <path>.part; when T is reached the hash is checked and the file gets its
+         name. 201 {"path", "size", "sha256"} when done, 202 {"offset"} when more is to come, 409 {"error", "offset"}
+         when the upload stands elsewhere: go on from there.
+
+Errors are {"error": sentence}. `part` and `offset` are the bytes that an unfinished upload has so far.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import threading
+from collections.abc import Callable
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import FrameType
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from algorithm_operator.core import names
+from algorithm_operator.steps.failures import os_message
+from algorithm_operator.steps.roots import Roots
+from algorithm_operator.steps.storage import ConflictError, Storage, StorageError
+
+FILES = "/v1/files/"
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
+IDLE_SECONDS = 300
+
+
+class RequestError(Exception):
+    """The request cannot be served; the sentence is for the person who made it."""
+
+    def __init__(self, status: HTTPStatus, message: str) -> None:
+        super().__init__(message)
+        self.status, self.message = status, message
+
+
+class Handler(BaseHTTPRequestHandler):
+    """One connection."""
+
+    protocol_version = "HTTP/1.1"
+    server_version = names.OPERATOR
+    sys_version = ""
+    timeout = IDLE_SECONDS
+    rbufsize = 1 << 20
+    storage: Storage
+
+    def do_GET(self) -> None:
+        """Serve a file, a listing or what is known of a path."""
+        self._serve(self._get)
+
+    def do_PUT(self) -> None:
+        """Take a part of a file."""
+        self._serve(self._put)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Paths are people's data: they are not logged."""
+
+    def _serve(self, method: Callable[[], None]) -> None:
+        try:
+            method()
+        except RequestError as error:
+            self._answer(error.status, {"error": error.message})
+        except ConflictError as error:
+            self._answer(HTTPStatus.CONFLICT, {"error": str(error), "offset": error.offset})
+        except StorageError as error:
+            self._answer(HTTPStatus.BAD_REQUEST, {"error": str(error)})
+        except FileNotFoundError:
+            self._answer(HTTPStatus.NOT_FOUND, {"error": "there is no such file or folder"})
+        except (BrokenPipeError, ConnectionResetError, TimeoutError):
+            self.close_connection = True
+        except PermissionError as error:
+            self._answer(
+                HTTPStatus.FORBIDDEN, {"error": f"the volume does not allow it: {os_message(error)}"}
+            )
+        except OSError as error:
+            self._answer(HTTPStatus.INTERNAL_SERVER_ERROR, {"error": f"the volume says: {os_message(error)}"})
+
+    def _answer(self, status: HTTPStatus, content: dict[str, Any]) -> None:
+        body = json.dumps(content).encode()
+        if status >= HTTPStatus.BAD_REQUEST:
+            # What is left of a body that was not read would be taken for the next request.
+            self.close_connection = True
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        if self.close_connection:
+            self.send_header("Connection", "close")
+        self.end_headers()
+        self.wfile.write(body)
+
+    def _query(self) -> dict[str, str]:
+        return {key: values[-1] for key, values in parse_qs(urlsplit(self.path).query).items()}
+
+    def _file_path(self) -> str:
+        return unquote(urlsplit(self.path).path.removeprefix(FILES), errors="strict")
+
+    def _get(self) -> None:
+        query, path = self._query(), urlsplit(self.path).path
+        if path == "/v1/list":
+            self._answer(HTTPStatus.OK, self.storage.list(query.get("path", "")))
+        elif path == "/v1/stat":
+            found = self.storage.stat(query.get("path", ""), with_hash=query.get("sha256") == "1")
+            self._answer(HTTPStatus.OK, found)
+        elif path.startswith(FILES):
+            self._send_file(self._file_path(), with_hash=query.get("stat") == "1")
+        else:
+            raise RequestError(HTTPStatus.NOT_FOUND, "there is no such resource")
+
+    def _send_file(self, path: str, *, with_hash: bool) -> None:
+        with self.storage.open(path) as file:
+            size = os.fstat(file.fileno()).st_size
+            start, end = self._range(size)
+            partial = (start, end) != (0, size)
+            self.send_response(HTTPStatus.PARTIAL_CONTENT if partial else HTTPStatus.OK)
+            self.send_header("Content-Type", "application/octet-stream")
+            self.send_header("Content-Length", str(end - start))
+            self.send_header("Accept-Ranges", "bytes")
+            if partial:
+                self.send_header("Content-Range", f"bytes {start}-{end - 1}/{size}")
+            if with_hash:
+                self.send_header("X-Sha256", self.storage.hash_of(file.fileno(), size))
+            self.end_headers()
+            self.wfile.flush()
+            while start < end:
+                sent = os.sendfile(self.connection.fileno(), file.fileno(), start, min(end - start, 1 << 26))
+                if sent == 0:
+                    self.close_connection = True  # the file became shorter: the client sees too few bytes
+                    break
+                start += sent
+
+    def _range(self, size: int) -> tuple[int, int]:
+        text = self.headers.get("Range")
+        if text is None:
+            return 0, size
+        match = _RANGE.fullmatch(text.strip())
+        if match is None or match.groups() == ("", ""):
+            raise RequestError(HTTPStatus.BAD_REQUEST, "the Range is not of the form bytes=first-last")
+        first, last = match.groups()
+        if first == "":
+            start, end = max(size - int(last), 0), size
+        else:
+            start, end = int(first), min(int(last) + 1, size) if last else size
+        if start >= end:
+            raise RequestError(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, f"the file has {size} bytes")
+        return start, end
+
+    def _put(self) -> None:
+        if not urlsplit(self.path).path.startswith(FILES):
+            raise RequestError(HTTPStatus.NOT_FOUND, "files are put below /v1/files/")
+        query = self._query()
+        offset, total, length = (
+            self._number(text, name)
+            for text, name in (
+                (query.get("offset", "0"), "offset"),
+                (query.get("total"), "total"),
+                (self.headers.get("Content-Length"), "Content-Length"),
+            )
+        )
+        digest = query.get("sha256", "")
+        if not _SHA256.fullmatch(digest):
+            raise RequestError(HTTPStatus.BAD_REQUEST, "sha256 must be 64 hexadecimal digits")
+        if offset + length > total:
+            raise RequestError(HTTPStatus.BAD_REQUEST, "offset and length together are more than total")
+        path = self._file_path()
+        reached = self.storage.put(path, self.rfile, length, offset=offset, total=total, sha256=digest)
+        if reached < total:
+            self._answer(HTTPStatus.ACCEPTED, {"offset": reached})
+        else:
+            self._answer(HTTPStatus.CREATED, {"path": path, "size": total, "sha256": digest})
+
+    @staticmethod
+    def _number(text: str | None, name: str) -> int:
+        if text is None or not re.fullmatch(r"\d{1,18}", text):
+            raise RequestError(HTTPStatus.BAD_REQUEST, f"{name} must be a number of bytes")
+        return int(text)
+
+
+class Server(ThreadingHTTPServer):
+    """Threads end with the process."""
+
+    daemon_threads = True
+    request_queue_size = 64
+
+
+def make_server(root: str, port: int = names.STORE_PORT) -> Server:
+    """A server of the volume at `root`, on loopback only."""
+
+    class Bound(Handler):
+        storage = Storage(root)
+
+    return Server(("127.0.0.1", port), Bound)
+
+
+def run(roots: Roots) -> int:
+    """Serve until SIGTERM."""
+    server = make_server(roots.store)
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        threading.Thread(target=server.shutdown).start()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    server.serve_forever()
+    return 0
