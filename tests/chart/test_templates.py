@@ -224,12 +224,10 @@ def test_disruption_budget_only_where_it_blocks_nothing(replicas: int, budgets: 
     assert len(keys(objects, "PodDisruptionBudget")) == budgets
 
 
-def test_rollout_never_needs_two_ready_operators() -> None:
-    """A new operator may be ready only once the old one has given its Lease back."""
-    assert only(render(), "Deployment")["spec"]["strategy"]["rollingUpdate"] == {
-        "maxSurge": 0,
-        "maxUnavailable": 1,
-    }
+def test_rollout_keeps_the_canary_alive() -> None:
+    """A gap without any canary would make jobs that start in it fail as IsolationUnverified."""
+    strategy = only(render(), "Deployment")["spec"]["strategy"]
+    assert strategy["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
 
 
 def test_own_network_policy_leaves_the_canary_open_to_everyone() -> None:
