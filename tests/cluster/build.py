@@ -102,10 +102,8 @@ NODE: Final = (
     Recipe("coredns", ("coredns",), package="."),
     Recipe("local-path-provisioner", ("local-path-provisioner",)),
 )
-TOOLS: Final = (
-    Recipe("helm", ("helm",), values=("helm.sh/helm/v4/internal/version.version=v4.3.1",)),
-    Recipe("kwok", ("kwok",)),
-)
+HELM: Final = Recipe("helm", ("helm",), values=("helm.sh/helm/v4/internal/version.version=v4.3.1",))
+TOOLS: Final = (HELM, Recipe("kwok", ("kwok",)))
 KUBECTL: Final = Recipe(
     "kubernetes", ("kubectl",), package="k8s.io/kubernetes/cmd/kubectl", values=NODE[0].values
 )

@@ -9,8 +9,9 @@ import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import ModuleType
 
-from tests.cluster import addons, lifecycle, node
+from tests.cluster import addons, images, kind, lifecycle, node, smoke
 from tests.cluster.settings import BIN, CACHE, KUBECONFIG, PROJECT, REGISTRY
 from tests.cluster.shell import ClusterError, say
 
@@ -67,11 +68,11 @@ def _parser() -> argparse.ArgumentParser:
 
 def _up(_: argparse.Namespace) -> None:
     with _alone():
-        lifecycle.up()
+        kind.up() if kind.chosen() else lifecycle.up()
 
 
 def _status(_: argparse.Namespace) -> int:
-    parts = lifecycle.status()
+    parts = kind.status() if kind.chosen() else lifecycle.status()
     for name, well in parts:
         _result(f"{'ok  ' if well else 'DOWN'}  {name}")
     return 0 if all(well for _, well in parts) else 1
@@ -83,6 +84,10 @@ def _stop(arguments: argparse.Namespace) -> None:
 
 
 def _down(arguments: argparse.Namespace) -> int:
+    if kind.chosen():
+        with _alone():
+            kind.down()
+        return 0
     if not arguments.check:
         with _alone():
             (lifecycle.purge if arguments.purge else lifecycle.down)(arguments.force)
@@ -94,35 +99,29 @@ def _down(arguments: argparse.Namespace) -> int:
 
 def _env(_: argparse.Namespace) -> None:
     _result(f"export KUBECONFIG={shlex.quote(str(KUBECONFIG))}")
-    _result(f"export ALGORITHM_OPERATOR_REGISTRY={shlex.quote(REGISTRY)}")
+    _result(f"export ALGORITHM_OPERATOR_REGISTRY={shlex.quote(kind.REGISTRY if kind.chosen() else REGISTRY)}")
     _result(f'export PATH={shlex.quote(str(BIN))}:"$PATH"')
 
 
 def _build_images(_: argparse.Namespace) -> None:
-    from tests.cluster import images
-
     for name, folder, target in (
         ("operator", PROJECT, "operator"),
         ("steps", PROJECT, "steps"),
         ("brain-tissue", PROJECT / "examples/brain-tissue", ""),
     ):
         with _alone("images"):
-            _result(f"{name} {images.build_folder(f'algorithm-operator/{name}', folder, {}, target)}")
+            _result(f"{name} {_builder().build_folder(f'algorithm-operator/{name}', folder, {}, target)}")
 
 
 def _build(arguments: argparse.Namespace) -> None:
-    from tests.cluster import images
-
     pairs = dict(pair.partition("=")[::2] for pair in arguments.build_arg)
     with _alone("images"):
-        _result(images.build_folder(arguments.image, arguments.folder.resolve(), pairs, arguments.target))
+        _result(_builder().build_folder(arguments.image, arguments.folder.resolve(), pairs, arguments.target))
 
 
 def _push(arguments: argparse.Namespace) -> None:
-    from tests.cluster import images
-
     with _alone("images"):
-        _result(images.push_archive(arguments.archive.resolve(), arguments.image))
+        _result(_builder().push_archive(arguments.archive.resolve(), arguments.image))
 
 
 def _kwok_nodes(arguments: argparse.Namespace) -> None:
@@ -131,13 +130,15 @@ def _kwok_nodes(arguments: argparse.Namespace) -> None:
 
 
 def _smoke(_: argparse.Namespace) -> int:
-    from tests.cluster import smoke
-
     return smoke.run()
 
 
 def _keep_node(_: argparse.Namespace) -> None:
     node.keep()
+
+
+def _builder() -> ModuleType:
+    return kind if kind.chosen() else images
 
 
 def _result(line: str) -> None:

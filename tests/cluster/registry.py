@@ -50,10 +50,10 @@ def answers() -> bool:
         return False
 
 
-def digest(repository: str, tag: str) -> str | None:
+def digest(repository: str, tag: str, at: str = REGISTRY) -> str | None:
     """The digest behind a tag, or None when it has no such image."""
     request = urllib.request.Request(
-        f"http://{REGISTRY}/v2/{repository}/manifests/{tag}", headers={"Accept": _MANIFESTS}, method="HEAD"
+        f"http://{at}/v2/{repository}/manifests/{tag}", headers={"Accept": _MANIFESTS}, method="HEAD"
     )
     try:
         with urllib.request.urlopen(request, timeout=10) as answer:
