@@ -81,12 +81,15 @@ async def _watch(settings: Settings, connection: Connection, store: Store) -> No
             default_namespace=connection.namespace,
         )
 
+    # kopf would make one from the user's name, which a uid in a container does not have.
+    identity: Any = settings.pod_name
     for resource in WATCHED:
         _feed(registry, resource, store)
     await kopf.operator(
         registry=registry,
         settings=_kopf_settings(),
         standalone=True,
+        identity=identity,
         clusterwide=not settings.watch_namespaces,
         namespaces=settings.watch_namespaces,
     )
