@@ -1,0 +1,210 @@
+"""kubectl-algorithm: `kubectl algorithm …`. The commands; what they do is in the modules beside.
+
+Only typer is imported here: everything else waits until a command needs it, so that --help is quick.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from algorithm_operator.cli.errors import CliError
+
+if TYPE_CHECKING:
+    from algorithm_operator.cli.connection import Cluster
+
+app = typer.Typer(
+    name="kubectl-algorithm",
+    help="Run medical-imaging algorithms on Kubernetes: inputs up, job run, results down and checked.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Namespace = Annotated[
+    str | None, typer.Option("-n", "--namespace", help="Default: the kubeconfig context's namespace.")
+]
+Context = Annotated[str | None, typer.Option("--context", help="Context of the kubeconfig.")]
+Kubeconfig = Annotated[str | None, typer.Option("--kubeconfig", help="Default: as kubectl does.")]
+JobName = Annotated[str, typer.Argument(metavar="JOB", help="Name of an AlgorithmJob.")]
+
+
+@app.command()
+def upload(
+    files: Annotated[
+        list[str], typer.Argument(metavar="LOCAL... STORE:PATH", help="Files and folders; where to.")
+    ],
+    namespace: Namespace = None,
+    context: Context = None,
+    kubeconfig: Kubeconfig = None,
+) -> None:
+    """Send files and folders to a DataStore. What is there already is skipped, what was interrupted continues.
+
+    One file becomes PATH; a folder's files go below PATH. With several, or if PATH ends with "/", each keeps its name.
+    """
+    from algorithm_operator.cli import commands
+
+    commands.upload(_cluster(namespace, context, kubeconfig), [Path(each) for each in files[:-1]], files[-1])
+
+
+@app.command()
+def download(
+    what: Annotated[
+        str, typer.Argument(metavar="JOB|STORE:PATH", help="A finished job, or a file or folder.")
+    ],
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="DIR", help="Default: ./JOB or .")
+    ] = None,
+    namespace: Namespace = None,
+    context: Context = None,
+    kubeconfig: Kubeconfig = None,
+) -> None:
+    """Fetch a job's outputs, logs and manifest, every byte checked; or a file or folder of a DataStore."""
+    from algorithm_operator.cli import commands
+
+    commands.download(_cluster(namespace, context, kubeconfig), what, output)
+
+
+@app.command()
+def run(
+    algorithm: Annotated[str, typer.Argument(metavar="ALGORITHM", help="Name of an Algorithm.")],
+    input_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "-i", "--input", metavar="SLUG=VALUE", help="slug=VALUE, slug=@file.json or slug=STORE:PATH."
+        ),
+    ] = None,
+    name: Annotated[str | None, typer.Option("--name", help="Of the job. Default: a fresh one.")] = None,
+    output_store: Annotated[
+        str | None, typer.Option("--output-store", metavar="STORE", help="Default: the namespace's.")
+    ] = None,
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Follow it to its end.")] = True,
+    attempts: Annotated[
+        int | None,
+        typer.Option("--attempts", min=1, max=10, help="How often the infrastructure may fail."),
+    ] = None,
+    time_limit: Annotated[
+        int | None,
+        typer.Option("--time-limit", metavar="SECONDS", min=10, help="At most the algorithm's."),
+    ] = None,
+    each: Annotated[
+        Path | None,
+        typer.Option(
+            "--each", metavar="DIR|LIST.csv", help="One job a case: a file or folder each, or a line each."
+        ),
+    ] = None,
+    to: Annotated[
+        str | None,
+        typer.Option(
+            "--to", metavar="STORE:PATH", help="Where files of --each DIR go. Default: DEFAULT-STORE:cases/"
+        ),
+    ] = None,
+    namespace: Namespace = None,
+    context: Context = None,
+    kubeconfig: Kubeconfig = None,
+) -> None:
+    """Run an algorithm: on one set of inputs, or with --each on many (run it again to resume).
+
+    Exit code 0: all succeeded; 1: one did not; 2: the command was wrong.
+    """
+    from algorithm_operator.cli import commands
+    from algorithm_operator.cli.errors import UsageError
+    from algorithm_operator.cli.jobs import Wish
+
+    wish = Wish(algorithm, output_store, attempts, time_limit)
+    given = input_ or []
+    if each is None and to is not None:
+        raise UsageError("--to says where the files of --each DIR go; there is no --each.")
+    if each is not None and name is not None:
+        raise UsageError("--name names one job; the jobs of --each are named by their cases.")
+    cluster = _cluster(namespace, context, kubeconfig)
+    if each is None:
+        commands.run(cluster, wish, given, name, wait=wait)
+    else:
+        commands.run_each(cluster, wish, given, each, to, wait=wait)
+
+
+@app.command()
+def get(
+    job: Annotated[str | None, typer.Argument(metavar="[JOB]", help="One job in detail.")] = None,
+    json_: Annotated[bool, typer.Option("--json", help="As the API server has it.")] = False,
+    namespace: Namespace = None,
+    context: Context = None,
+    kubeconfig: Kubeconfig = None,
+) -> None:
+    """List the jobs, or show one in detail."""
+    from algorithm_operator.cli import commands
+
+    commands.get(_cluster(namespace, context, kubeconfig), job, as_json=json_)
+
+
+@app.command()
+def logs(
+    job: JobName,
+    stderr: Annotated[bool, typer.Option("--stderr", help="What it wrote to stderr, not to stdout.")] = False,
+    follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on while the job runs.")] = False,
+    namespace: Namespace = None,
+    context: Context = None,
+    kubeconfig: Kubeconfig = None,
+) -> None:
+    """Print what the algorithm wrote: of a finished job from its store, of a running one from its Pod."""
+    from algorithm_operator.cli import commands
+
+    commands.logs(_cluster(namespace, context, kubeconfig), job, stderr=stderr, follow=follow)
+
+
+@app.command()
+def explain(
+    job: JobName, namespace: Namespace = None, context: Context = None, kubeconfig: Kubeconfig = None
+) -> None:
+    """Say why a job is where it is: the verdict, whose fault it is, the evidence, what to change."""
+    from algorithm_operator.cli import commands
+
+    commands.explain(_cluster(namespace, context, kubeconfig), job)
+
+
+@app.command()
+def cancel(
+    job: JobName, namespace: Namespace = None, context: Context = None, kubeconfig: Kubeconfig = None
+) -> None:
+    """End a job. It cannot be taken back."""
+    from algorithm_operator.cli import commands
+
+    commands.cancel(_cluster(namespace, context, kubeconfig), job)
+
+
+@app.command()
+def version() -> None:
+    """Print the version of this command."""
+    from algorithm_operator import __version__
+
+    print(__version__)
+
+
+def _cluster(namespace: str | None, context: str | None, kubeconfig: str | None) -> Cluster:
+    from algorithm_operator.cli.connection import Target, connect
+
+    return connect(Target(namespace, context, kubeconfig))
+
+
+def main() -> None:
+    """The console script; also `python -m algorithm_operator.cli`."""
+    try:
+        app()
+    except CliError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,97 @@
+"""What a job's owner can do about each reason: one sentence or two a reason, beside the operator's own message."""
+
+from __future__ import annotations
+
+from algorithm_operator.api.reasons import Reason
+
+_LOGS = "Read its words: kubectl algorithm logs JOB --stderr."
+_NEW_JOB = "A job's spec cannot be changed: correct it and run it under a new name."
+_AGAIN = "Run it again under a new name; if it comes back, tell the cluster's admin."
+_ADMIN = "Nothing is wrong with the job; the cluster's admin has to act. It starts by itself then."
+_WAIT = "Nothing to do; it goes on by itself."
+_IMAGE = (
+    "Correct the image and push it, then set spec.image.reference of the Algorithm (a new tag or digest)."
+)
+
+ADVICE: dict[Reason, str] = {
+    Reason.ALGORITHM_NOT_FOUND: "Apply the Algorithm into this namespace, or correct the name and run a new job.",
+    Reason.ALGORITHM_NOT_READY: "Look at the Algorithm: kubectl describe algorithm NAME says what it lacks.",
+    Reason.STORE_NOT_FOUND: "Ask the namespace's admin for the DataStore, or run a new job that names another one.",
+    Reason.STORE_NOT_READY: "The namespace's admin looks at: kubectl describe datastore NAME.",
+    Reason.NAMESPACE_NOT_RESTRICTED: _ADMIN,
+    Reason.POLICY_MISSING: _ADMIN,
+    Reason.POLICY_CONFLICT: _ADMIN,
+    Reason.QUOTA_EXCEEDED: "It starts when other jobs of the namespace end; or the admin raises the ResourceQuota.",
+    Reason.ADMISSION_DENIED: _ADMIN,
+    Reason.NO_GPU_NODE: "The admin adds such a node or corrects gpuTypes; or the Algorithm asks for another type.",
+    Reason.NODE_TOO_SMALL: "Lower spec.resources of the Algorithm and run a new job, or the admin adds a larger node.",
+    Reason.GPUS_BUSY: "It starts when a GPU is free; waiting does not count against the time limit.",
+    Reason.CLAIM_NOT_FOUND: _ADMIN,
+    Reason.CLAIM_NOT_BOUND: "The admin looks at the PersistentVolumeClaim; a volume may be bound to another node.",
+    Reason.UNSCHEDULABLE: _ADMIN,
+    Reason.IMAGE_PULLING: "Nothing to do; large images take minutes the first time on a node.",
+    Reason.IMAGE_PULL_FAILING: "See that the image is still in its registry, and that the nodes can reach it.",
+    Reason.CONTAINER_CREATE_FAILING: _ADMIN,
+    Reason.PREDECESSOR_LEAVING: _WAIT,
+    Reason.RETRYING: _WAIT,
+    Reason.SUSPENDED: 'kubectl patch algojob JOB --type merge -p \'{"spec":{"suspend":false}}\' starts it.',
+    Reason.ACCEPTED: _WAIT,
+    Reason.SCHEDULED: _WAIT,
+    Reason.STAGED: _WAIT,
+    Reason.ISOLATED: _WAIT,
+    Reason.COLLECTED: _WAIT,
+    Reason.COMPLETED: "kubectl algorithm download JOB fetches the outputs and checks every byte.",
+    Reason.READY: _WAIT,
+    Reason.STDERR_OUTPUT: "A warning, not a failure. " + _LOGS,
+    Reason.INPUTS_MISMATCH: "Give exactly one of the listed combinations of inputs. " + _NEW_JOB,
+    Reason.INPUT_INVALID: "Correct that input. " + _NEW_JOB,
+    Reason.INPUT_NOT_FOUND: "kubectl algorithm upload FILE STORE:PATH puts it there. " + _NEW_JOB,
+    Reason.INPUT_TOO_LARGE: "Upload large values as .json files and name them as STORE:PATH. " + _NEW_JOB,
+    Reason.PATH_INVALID: "Write the path relative to the store's root. " + _NEW_JOB,
+    Reason.TIME_LIMIT_TOO_LONG: "Leave out --time-limit, or raise timeLimitSeconds of the Algorithm. "
+    + _NEW_JOB,
+    Reason.NO_OUTPUT_STORE: "Name a DataStore by --output-store. " + _NEW_JOB,
+    Reason.EXIT_CODE: "The image's own program gave up. " + _LOGS,
+    Reason.OUT_OF_MEMORY: "Use less memory, or raise spec.resources.memory of the Algorithm; then run a new job.",
+    Reason.TIME_LIMIT_EXCEEDED: "Make it faster, or raise timeLimitSeconds of the Algorithm; then run a new job.",
+    Reason.DISK_LIMIT_EXCEEDED: "Write less to /tmp and /output: temporary files count until the algorithm ends.",
+    Reason.NOT_STARTABLE: "ENTRYPOINT or CMD of the image cannot be executed. " + _IMAGE,
+    Reason.OUTPUT_INVALID: "Write every declared output, at its path and in its format, to /output. " + _LOGS,
+    Reason.NETWORK_NOT_ISOLATED: _ADMIN,
+    Reason.ISOLATION_UNVERIFIED: _ADMIN,
+    Reason.STAGING_FAILED: _AGAIN,
+    Reason.COLLECT_FAILED: _AGAIN,
+    Reason.MANIFEST_LOST: _AGAIN,
+    Reason.IMAGE_PULL_FAILED: "See that the image is still in its registry and the nodes can reach it. "
+    + _AGAIN,
+    Reason.CONTAINER_CREATE_FAILED: _AGAIN,
+    Reason.NODE_LOST: _AGAIN,
+    Reason.POD_DELETED: _AGAIN,
+    Reason.PREEMPTED: "Other Pods have a higher priority. " + _AGAIN,
+    Reason.EVICTED: _AGAIN,
+    Reason.ADMISSION_BY_NODE: _AGAIN,
+    Reason.DEADLINE_BEFORE_START: "The time limit includes image pull and staging. " + _AGAIN,
+    Reason.RUNNER_FAILED: _AGAIN,
+    Reason.POD_MUTATED: "The cluster's admin exempts the namespace; then run it again under a new name.",
+    Reason.LOST: _AGAIN,
+    Reason.CANCELLED: "Somebody set spec.cancel. Run it again under a new name if it is still wanted.",
+    Reason.IMAGE_RESOLVING: _WAIT,
+    Reason.IMAGE_NOT_FOUND: _IMAGE,
+    Reason.IMAGE_UNAUTHORIZED: "Push the image to a registry that lets anonymous readers in.",
+    Reason.REGISTRY_UNREACHABLE: "The operator asks again by itself; the admin looks at the way to that registry.",
+    Reason.IMAGE_RUNS_AS_ROOT: _IMAGE,
+    Reason.IMAGE_USER_IS_A_NAME: _IMAGE,
+    Reason.IMAGE_NO_COMMAND: _IMAGE,
+    Reason.IMAGE_PLATFORM: _IMAGE,
+    Reason.SPEC_INVALID: "Correct the Algorithm and apply it again.",
+    Reason.SOCKET_CONFLICT: "Give the socket another slug, or define it as the other Algorithm does.",
+    Reason.GPU_TYPE_UNKNOWN: "Ask for one of the listed types, or the admin adds this one to gpuTypes.",
+}
+
+
+def advice(reason: str | None, job: str) -> str | None:
+    """What to do, for a reason as status carries it; None if there is none, or a newer operator's."""
+    try:
+        return ADVICE[Reason(reason)].replace("JOB", job) if reason else None
+    except ValueError:
+        return None

@@ -1,0 +1,112 @@
+"""What a job has left, on this machine: outputs, logs and manifest, each checked against the announced hash."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from algorithm_operator.api.job import State
+from algorithm_operator.api.text import quoted
+from algorithm_operator.cli.errors import CliError
+from algorithm_operator.cli.jobs import Job
+from algorithm_operator.cli.store import StoreClient
+from algorithm_operator.cli.transfer import DifferenceError, Progress, Wanted, download
+from algorithm_operator.contract.manifest import Manifest
+from algorithm_operator.contract.paths import check_store_path
+
+MANIFEST, FAILURE = "manifest.json", "failure.json"
+LOG_FILES = ("logs/stdout.log", "logs/stderr.log")
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A file that is here now. `checked_by`: whose word its hash is."""
+
+    path: Path
+    bytes: int
+    sha256: str
+    checked_by: str
+
+
+def fetch(
+    store: StoreClient,
+    job: Job,
+    target: Path,
+    progress: Callable[[str, int | None], Progress],
+) -> list[Fetched]:
+    """Fetch what a finished job has in its output store into the folder `target`.
+
+    The manifest is checked against the job's status, everything else against the manifest. A job that did not succeed
+    has no manifest: its logs and findings are checked against the store's own hash of them.
+    """
+    if job.status.state is State.SUCCEEDED:
+        return _succeeded(store, job, target, progress)
+    if job.folder is None:
+        return []
+    there = set(store.files(f"{job.folder}/"))
+    names = [name for name in (*LOG_FILES, FAILURE) if f"{job.folder}/{name}" in there]
+    return [
+        _one(store, Wanted(f"{job.folder}/{name}", target / name), progress, "the store itself")
+        for name in names
+    ]
+
+
+def _succeeded(
+    store: StoreClient, job: Job, target: Path, progress: Callable[[str, int | None], Progress]
+) -> list[Fetched]:
+    announced = job.status.manifest
+    if announced is None or announced.path is None:
+        raise CliError(f"The status of job {quoted(job.name)} names no manifest.")
+    folder = announced.path.rpartition("/")[0]
+    manifest_file = target / MANIFEST
+    kept = [
+        _one(
+            store, Wanted(announced.path, manifest_file, None, announced.sha256), progress, "the job's status"
+        )
+    ]
+    manifest = read_manifest(manifest_file.read_bytes(), job)
+    files = [output.file for output in manifest.outputs if output.file is not None] + manifest.logs
+    for file in files:
+        if why := check_store_path(file.path):
+            raise DifferenceError(f"The manifest names the path {quoted(file.path)}: {why}")
+        one = Wanted(f"{folder}/{file.path}", target / file.path, file.bytes, file.sha256)
+        kept.append(_one(store, one, progress, "the manifest"))
+    return kept
+
+
+def read_manifest(data: bytes, job: Job) -> Manifest:
+    """The manifest, if it is this job's.
+
+    :raises DifferenceError: it is unreadable or another job's.
+    """
+    try:
+        manifest = Manifest.model_validate_json(data)
+    except ValidationError as error:
+        raise DifferenceError(
+            f"The manifest of job {quoted(job.name)} cannot be read ({error.error_count()} errors)."
+        ) from None
+    if manifest.job.uid != job.uid:
+        raise DifferenceError(f"The manifest is that of another job (uid {quoted(manifest.job.uid)}).")
+    return manifest
+
+
+def write_values(job: Job, target: Path) -> list[Path]:
+    """The values that the job's status holds, as files: all there is of a job without an output store."""
+    written: list[Path] = []
+    for output in job.status.outputs:
+        path = target / f"{output.slug}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(output.value, ensure_ascii=False, indent=2) + "\n", "utf-8")
+        written.append(path)
+    return written
+
+
+def _one(
+    store: StoreClient, wanted: Wanted, progress: Callable[[str, int | None], Progress], checked_by: str
+) -> Fetched:
+    sha256 = download(store, wanted, progress(wanted.path, wanted.size))
+    return Fetched(wanted.target, wanted.target.stat().st_size, sha256, checked_by)
