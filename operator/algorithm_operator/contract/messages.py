@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 
 from algorithm_operator.api.text import quoted, shown
 
-NO_STDERR = "No errors were reported in the logs."
 MAX_IMAGE_FILES = 1000
 
 
