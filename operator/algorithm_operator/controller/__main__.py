@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 
@@ -14,7 +15,7 @@ from algorithm_operator.kube import connection
 
 
 def main() -> int:
-    """Run until SIGTERM; 78 (EX_CONFIG) if the environment is not usable."""
+    """Run until SIGTERM; 78 (EX_CONFIG) if the environment is not usable, 1 if the cluster is not."""
     try:
         settings = config.load(os.environ)
         credentials = connection.load(os.environ)
@@ -22,7 +23,11 @@ def main() -> int:
         print(f"algorithm-operator: {error}", file=sys.stderr)
         return 78
     logs.configure(settings.log_level)
-    uvloop.run(run(settings, credentials, reconcile))
+    try:
+        uvloop.run(run(settings, credentials, reconcile))
+    except Exception:
+        logging.getLogger(__name__).critical("the operator cannot go on", exc_info=True)
+        return 1
     return 0
 
 

@@ -23,6 +23,7 @@ from algorithm_operator.controller.health import HealthServer
 from algorithm_operator.controller.loop import Loop
 from algorithm_operator.controller.metrics import Metrics
 from algorithm_operator.controller.triggers import WATCHED
+from algorithm_operator.core import names
 from algorithm_operator.kube.client import Client
 from algorithm_operator.kube.connection import Connection
 from algorithm_operator.kube.lease import Leadership, unique_identity
@@ -43,7 +44,8 @@ async def run(settings: Settings, connection: Connection, reconcile: Reconcile) 
     leadership = Leadership(
         client, settings.namespace, settings.lease_name, unique_identity(settings.pod_name)
     )
-    context = Context(client=client, store=Store(), settings=settings, canary=canary, metrics=metrics)
+    store = Store(indexed=[names.LABEL_JOB, names.LABEL_STORE])
+    context = Context(client=client, store=store, settings=settings, canary=canary, metrics=metrics)
     loop = Loop(context, reconcile, lambda: leadership.held)
     metrics.watch("leading", "1 if this operator holds the Lease.", lambda: float(leadership.held))
     metrics.watch("canary_reached", "1 if the canary Service answers.", lambda: float(canary.alive))
@@ -60,7 +62,7 @@ async def run(settings: Settings, connection: Connection, reconcile: Reconcile) 
                 await loop.fill()
                 async with _background(loop.run(), "the workers"):
                     log.info("watching %s", ", ".join(settings.watch_namespaces) or "all namespaces")
-                    await _watch(settings, connection, context.store)
+                    await _watch(settings, connection, store)
         finally:
             await leadership.release()
 

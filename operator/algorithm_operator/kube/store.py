@@ -7,11 +7,13 @@ against a list now and then. What it holds is a cache: "the object is gone" is b
 from __future__ import annotations
 
 from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from algorithm_operator.kube.resources import Body, Resource
+
+E = TypeVar("E", bound=Hashable)
 
 ObjectKey = tuple[str, str]
 """(namespace, name); the namespace of cluster-wide objects is ""."""
@@ -38,12 +40,17 @@ class Change:
 
 
 class Store:
-    """Objects by resource, namespace and name. Bodies are shared: readers must not change them."""
+    """Objects by resource, namespace and name. Bodies are shared: readers must not change them.
 
-    def __init__(self) -> None:
+    Labels named in `indexed` are found at once, others by looking through the namespace.
+    """
+
+    def __init__(self, indexed: Collection[str] = ()) -> None:
         self._objects: dict[Resource, dict[ObjectKey, Body]] = defaultdict(dict)
         self._namespaces: dict[tuple[Resource, str], set[ObjectKey]] = defaultdict(set)
         self._owners: dict[tuple[Resource, str], set[ObjectKey]] = defaultdict(set)
+        self._indexed = frozenset(indexed)
+        self._labels: dict[tuple[Resource, str, str, str], set[ObjectKey]] = defaultdict(set)
         self._deleted: OrderedDict[str, None] = OrderedDict()
         self._written: dict[tuple[Resource, ObjectKey], int] = {}
         self._puts = 0
@@ -71,7 +78,10 @@ class Store:
 
     def by_label(self, resource: Resource, namespace: str, label: str, value: str) -> list[Body]:
         """All objects of a namespace with that label, by name."""
-        return [b for b in self.by_namespace(resource, namespace) if labels(b).get(label) == value]
+        if label not in self._indexed:
+            return [b for b in self.by_namespace(resource, namespace) if labels(b).get(label) == value]
+        objects = self._objects[resource]
+        return [objects[key] for key in sorted(self._labels.get((resource, namespace, label, value), ()))]
 
     def all(self, resource: Resource) -> Iterator[Body]:
         """All objects of a kind, in no order."""
@@ -131,21 +141,26 @@ class Store:
             _drop(self._namespaces, (resource, key[0]), key)
             for owner in _owner_uids(before):
                 _drop(self._owners, (resource, owner), key)
+            for label, value in self._indexed_labels(before):
+                _drop(self._labels, (resource, key[0], label, value), key)
         if after is not None:
             self._objects[resource][key] = after
             self._namespaces[resource, key[0]].add(key)
             for owner in _owner_uids(after):
                 self._owners[resource, owner].add(key)
+            for label, value in self._indexed_labels(after):
+                self._labels[resource, key[0], label, value].add(key)
         else:
             del self._written[resource, key]
         change = Change(resource, *key, before, after)
         for listener in self._listeners:
             listener(change)
 
+    def _indexed_labels(self, body: Body) -> Iterator[tuple[str, str]]:
+        return ((label, value) for label, value in labels(body).items() if label in self._indexed)
 
-def _drop(
-    index: dict[tuple[Resource, str], set[ObjectKey]], entry: tuple[Resource, str], key: ObjectKey
-) -> None:
+
+def _drop(index: dict[E, set[ObjectKey]], entry: E, key: ObjectKey) -> None:
     index[entry].discard(key)
     if not index[entry]:
         del index[entry]

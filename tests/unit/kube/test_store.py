@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from algorithm_operator.kube.resources import NODES, PODS
 from algorithm_operator.kube.store import Change, Store
 
@@ -85,8 +87,9 @@ def test_the_deleted_do_not_come_back() -> None:
     assert changes[0].body["metadata"]["name"] == "a"
 
 
-def test_finding() -> None:
-    store = Store()
+@pytest.mark.parametrize("indexed", [[], ["role"]])
+def test_finding(indexed: list[str]) -> None:
+    store = Store(indexed)
     owner = [{"uid": "job-1"}]
     store.put(PODS, pod("b", labels={"role": "run"}, ownerReferences=owner))
     store.put(PODS, pod("a", labels={"role": "store"}, ownerReferences=owner))
@@ -95,7 +98,11 @@ def test_finding() -> None:
     assert names(store.by_owner(PODS, "job-1")) == ["a", "b"]
     assert names(store.by_label(PODS, "ns", "role", "run")) == ["b"]
     store.put(PODS, pod("b", 2, labels={"role": "run"}))  # no longer owned
+    store.put(PODS, pod("b", 3, labels={"role": "other"}))
+    assert store.by_label(PODS, "ns", "role", "run") == []
+    assert names(store.by_label(PODS, "ns", "role", "other")) == ["b"]
     store.delete(PODS, pod("a", 2))
+    assert store.by_label(PODS, "ns", "role", "store") == []
     assert store.by_owner(PODS, "job-1") == []
     assert names(store.by_namespace(PODS, "ns")) == ["b"]
     assert store.by_namespace(PODS, "nowhere") == []
