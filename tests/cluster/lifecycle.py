@@ -149,7 +149,7 @@ def leftovers() -> list[str]:
     found = [f"process {name}" for name in processes.recorded() if processes.alive(name)]
     found += [f"containerd shim {pid}" for pid in processes.shims()]
     found += [f"mount {point}" for point in node.mounts(STATE)]
-    found += [f"cgroup {group}" for group in node.cgroups()]
+    found += [f"cgroup {group}" for group in node.cgroups() if group.name == "kubepods"]
     found += [f"folder {folder}" for folder in (DATA, CONFIG, RUN, *traces.left()) if folder.exists()]
     found += network.leftovers()
     return found
