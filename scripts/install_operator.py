@@ -56,9 +56,9 @@ def install(namespaces: list[str], extra_values: dict[str, Any] | None = None) -
     """
     merged = values(namespaces) | (extra_values or {})
     environment = {**os.environ, "KUBECONFIG": str(KUBECONFIG)}
+    flags = ["--namespace", NAMESPACE, "--create-namespace", "--values", "-", "--wait", "--timeout", "120s"]
     subprocess.run(
-        [BIN / "helm", "upgrade", "--install", RELEASE, CHART, "--namespace", NAMESPACE, "--create-namespace"]
-        + ["--values", "-", "--wait", "--timeout", "120s"],
+        [str(BIN / "helm"), "upgrade", "--install", RELEASE, str(CHART), *flags],
         input=json.dumps(merged),
         text=True,
         stdout=sys.stderr,

@@ -17,8 +17,10 @@ Object = dict[str, Any]
 T = TypeVar("T")
 
 _PREFIX = {
-    "v1": ("configmaps", "endpoints", "events", "namespaces", "nodes", "persistentvolumeclaims", "persistentvolumes")
-    + ("pods", "resourcequotas", "services"),
+    "v1": (
+        *("configmaps", "endpoints", "events", "namespaces", "nodes", "persistentvolumeclaims"),
+        *("persistentvolumes", "pods", "resourcequotas", "services"),
+    ),
     "apps/v1": ("deployments",),
     "coordination.k8s.io/v1": ("leases",),
     "networking.k8s.io/v1": ("networkpolicies",),
@@ -40,7 +42,7 @@ class Kube:
     """Requests by plural name of the resource; every method raises ApiError when the server refuses."""
 
     def __init__(self) -> None:
-        connection = kubernetes.config.new_client_from_config(str(KUBECONFIG))
+        connection = kubernetes.config.new_client_from_config(str(KUBECONFIG))  # type: ignore[no-untyped-call]
         self._host = connection.configuration.host
         self._pool = connection.rest_client.pool_manager
 
@@ -62,7 +64,9 @@ class Kube:
         return text if path.endswith("/log") else json.loads(text)
 
     @staticmethod
-    def path(resource: str, namespace: str | None = None, name: str | None = None, sub: str | None = None) -> str:
+    def path(
+        resource: str, namespace: str | None = None, name: str | None = None, sub: str | None = None
+    ) -> str:
         """The path of a collection, an object or a subresource."""
         group = _GROUP[resource]
         parts = ["api" if group == "v1" else "apis", group]
@@ -109,7 +113,9 @@ class Kube:
         )
         return applied
 
-    def delete(self, resource: str, name: str, namespace: str | None = None, grace: int | None = None) -> None:
+    def delete(
+        self, resource: str, name: str, namespace: str | None = None, grace: int | None = None
+    ) -> None:
         """Ask for its deletion and do not wait; gone already is fine."""
         options = {} if grace is None else {"gracePeriodSeconds": grace}
         try:
@@ -120,7 +126,7 @@ class Kube:
 
     def logs(self, namespace: str, pod: str, container: str, tail: int | None = None) -> str:
         """What a container wrote."""
-        query = {"container": container} | ({"tailLines": tail} if tail else {})
+        query: Object = {"container": container} | ({"tailLines": tail} if tail else {})
         text = self.request("GET", self.path("pods", namespace, pod, "log"), **query)
         return str(text)
 

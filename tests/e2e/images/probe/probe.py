@@ -61,7 +61,9 @@ def copy_input(source: str, path: str) -> None:
     _place(path).write_bytes(found.read_bytes())
 
 
-def write_mha(path: str, size: list[int], values: list[float], element: str = "MET_UCHAR", data_file: str = "LOCAL") -> None:
+def write_mha(
+    path: str, size: list[int], values: list[float], element: str = "MET_UCHAR", data_file: str = "LOCAL"
+) -> None:
     """A MetaImage whose voxels repeat `values`; `data_file` other than LOCAL leaves the voxels out."""
     lines = [
         "ObjectType = Image",
@@ -99,7 +101,7 @@ def allocate_mb(megabytes: int) -> None:
     kept = []
     for _ in range(megabytes):
         block = bytearray(1 << 20)
-        block[:: 4096] = b"\1" * len(block[::4096])
+        block[::4096] = b"\1" * len(block[::4096])
         kept.append(block)
 
 
@@ -146,16 +148,18 @@ def look_around() -> None:
         for words in (line.split() for line in Path("/proc/mounts").read_text().splitlines())
     }
     report["environment"] = dict(os.environ)
-    report["processes"] = sorted(int(name) for name in os.listdir("/proc") if name.isdigit())
+    report["processes"] = sorted(int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit())
     report["folders"] = {
         path: {
-            "entries": sorted(os.listdir(path)) if os.access(path, os.R_OK) else None,
+            "entries": sorted(entry.name for entry in Path(path).iterdir())
+            if os.access(path, os.R_OK)
+            else None,
             "writable": _writable(path),
         }
         for path in ("/", "/input", "/output", "/tmp", "/var/tmp", os.environ.get("HOME", "/nonexistent"))
     }
     report["exists"] = {
-        path: os.path.exists(path)
+        path: os.access(path, os.F_OK)
         for path in ("/var/run/secrets", "/plan", "/store", "/stores", "/.algorithm-operator/bin/run.json")
     }
     report["time"] = time.time()
