@@ -13,9 +13,13 @@ from algorithm_operator.controller.app import run
 from algorithm_operator.controller.reconcile import reconcile
 from algorithm_operator.kube import connection
 
+JSON_LEVELS = 40_000
+"""The API server stores JSON of 10,000 levels; Python's own limit of 1,000 would let one job stop every watch."""
+
 
 def main() -> int:
     """Run until SIGTERM; 78 (EX_CONFIG) if the environment is not usable, 1 if the cluster is not."""
+    sys.setrecursionlimit(JSON_LEVELS)
     try:
         settings = config.load(os.environ)
         credentials = connection.load(os.environ)

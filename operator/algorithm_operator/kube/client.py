@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import random
 import ssl
@@ -31,6 +32,20 @@ _BACKOFF_FIRST, _BACKOFF_MAX, _RETRY_AFTER_MAX = 0.25, 4.0, 30.0
 _TOKEN_AGE = 60.0
 _METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _PATCH_TYPES = {"merge": "application/merge-patch+json", "json": "application/json-patch+json"}
+
+
+def decode(answer: bytes) -> Any:
+    """JSON, also of more levels than orjson takes: a job whose value is nested deeply is refused, not a way to stop us.
+
+    Raises ValueError.
+    """
+    try:
+        return orjson.loads(answer)
+    except orjson.JSONDecodeError:
+        try:
+            return json.loads(answer)
+        except RecursionError as error:
+            raise ValueError("the JSON is nested too deeply") from error
 
 
 class Client:
@@ -207,7 +222,7 @@ class Client:
                 return items, str(page["metadata"].get("resourceVersion", ""))
 
     async def _json(self, verb: str, method: str, path: str, **options: Any) -> Body:
-        body = orjson.loads(await self._request(verb, method, path, **options))
+        body = decode(await self._request(verb, method, path, **options))
         if not isinstance(body, dict):
             raise errors.ApiError(0, "BadAnswer", f"{method} {path}: the answer is not a JSON object")
         return body

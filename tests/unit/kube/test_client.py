@@ -1,5 +1,6 @@
 """The client against a small API server: what is sent, what is retried, and which error it becomes."""
 
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -8,9 +9,10 @@ import orjson
 import pytest
 from aiohttp import web
 
+from algorithm_operator.controller.__main__ import JSON_LEVELS
 from algorithm_operator.kube import client as client_module
 from algorithm_operator.kube import errors
-from algorithm_operator.kube.client import Client
+from algorithm_operator.kube.client import Client, decode
 from algorithm_operator.kube.resources import LEASES, NODES, PODS, Resource, segment
 from tests.unit.kube.fake_api import FakeApi, answers, fake_api, hangs_up
 
@@ -219,3 +221,22 @@ async def test_every_answer_is_counted(api: FakeApi) -> None:
     async with Client(api.connection(), lambda verb, code, seconds: counted.append((verb, code))) as client:
         await client.get(PODS, "ns", "a")
     assert counted == [("get", 0), ("get", 503), ("get", 404)]
+
+
+@pytest.mark.parametrize("levels", [1, 1024, 9990])
+def test_deep_json_is_decoded(levels: int) -> None:
+    """The API server stores up to 10,000 levels; the process raises Python's limit before it reads any."""
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(JSON_LEVELS)
+    try:
+        found, seen = decode(b"[" * levels + b"]" * levels), 1
+        while found:
+            found, seen = found[0], seen + 1
+    finally:
+        sys.setrecursionlimit(before)
+    assert seen == levels
+
+
+def test_json_beyond_every_limit_is_an_error_and_no_crash() -> None:
+    with pytest.raises(ValueError, match="too deeply"):
+        decode(b"[" * 100_000 + b"]" * 100_000)
