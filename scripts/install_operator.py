@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import subprocess
@@ -16,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
-from tests.cluster.settings import BIN, KUBECONFIG, REGISTRY  # noqa: E402
+from tests.cluster.settings import BIN, CACHE, KUBECONFIG, REGISTRY  # noqa: E402
 
 RELEASE = "algorithm-operator"
 NAMESPACE = "algorithm-operator-system"
@@ -54,7 +55,12 @@ def install(namespaces: list[str], extra_values: dict[str, Any] | None = None) -
 
     Helm's own words go to stderr. Raises CalledProcessError when Helm fails.
     """
-    merged = values(namespaces) | (extra_values or {})
+    with (CACHE / "install.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # Helm refuses a second one at a time
+        _upgrade(values(namespaces) | (extra_values or {}))
+
+
+def _upgrade(merged: dict[str, Any]) -> None:
     environment = {**os.environ, "KUBECONFIG": str(KUBECONFIG)}
     flags = ["--namespace", NAMESPACE, "--create-namespace", "--values", "-", "--wait", "--timeout", "120s"]
     subprocess.run(
