@@ -21,7 +21,7 @@ def diagnosis(kube: Kube, namespace: str, job: str | None = None) -> str:
     ]
     for pod in pods:
         name = pod["metadata"]["name"]
-        parts.append(_section(f"pod {name}", {"metadata": _meta(pod), "status": pod.get("status")}))
+        parts.append(_section(f"pod {name}", {"metadata": _meta(pod), "status": _status(pod)}))
         for container in [*pod["spec"].get("initContainers", []), *pod["spec"]["containers"]]:
             parts.append(_log(kube, namespace, name, container["name"], 20))
     events = sorted(kube.list("events", namespace), key=lambda e: e["metadata"]["creationTimestamp"])
@@ -44,6 +44,14 @@ def _meta(body: dict[str, Any]) -> dict[str, Any]:
     notes = kept.get("annotations") or {}
     kept["annotations"] = {key: value for key, value in notes.items() if not key.endswith("/plan")}
     return kept
+
+
+def _status(pod: dict[str, Any]) -> dict[str, Any]:
+    """How far the Pod and its containers are."""
+    status = pod.get("status") or {}
+    containers = [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]
+    kept = {key: status.get(key) for key in ("phase", "reason", "message", "startTime", "conditions")}
+    return {**kept, "containers": {c["name"]: c["state"] for c in containers}}
 
 
 def _section(title: str, content: Any) -> str:

@@ -24,7 +24,7 @@ def test_a_job_succeeds_and_its_status_and_manifest_say_everything(namespace: Na
         ],
     )
     header = (
-        "ObjectType = Image\nNDims = 3\nDimSize = 4 3 2\nElementSpacing = 1 2 3\nOffset = -1 5 0.5\n"
+        "ObjectType = Image\nNDims = 3\nBinaryData = True\nDimSize = 4 3 2\nElementSpacing = 1 2 3\nOffset = -1 5 0.5\n"
         "TransformMatrix = 1 0 0 0 1 0 0 0 1\nElementType = MET_UCHAR\nElementDataFile = LOCAL\n"
     )
     scan = header.encode() + bytes([0, 1] * 12)
