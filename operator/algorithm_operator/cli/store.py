@@ -112,8 +112,9 @@ class StoreClient:
         :raises PresentOffsetError: the store has more or fewer bytes of it already.
         """
         query = urlencode({"offset": offset, "total": total, "sha256": sha256})
-        headers = {"Content-Length": str(total - offset if length is None else length)}
-        answer = self._request("PUT", f"{_file(path)}?{query}", body=source, headers=headers)
+        count = total - offset if length is None else length
+        headers = {"Content-Length": str(count)}
+        answer = self._request("PUT", f"{_file(path)}?{query}", body=_Exactly(source, count), headers=headers)
         body = _parsed(answer.read(_MAX_ANSWER))
         if answer.status == 409 and isinstance(body.get("offset"), int):
             raise PresentOffsetError(body["offset"], str(body.get("error") or ""))
@@ -155,6 +156,20 @@ class StoreClient:
             return
         why = shown(str(answer.get("error") or f"HTTP status {status}"), 500)
         raise StoreError(f"DataStore {self.name}, {quoted(path)}: {why}")
+
+
+class _Exactly:
+    """So many bytes of a file, whatever happens to it meanwhile: a body must be as long as was said."""
+
+    def __init__(self, source: Readable, count: int) -> None:
+        self._source, self._left = source, count
+
+    def read(self, size: int = -1, /) -> bytes:
+        piece = self._source.read(min(size, self._left)) if self._left else b""
+        if self._left and not piece:
+            raise ConnectionError("the file became shorter while it was sent")
+        self._left -= len(piece)
+        return piece
 
 
 def _file(path: str) -> str:

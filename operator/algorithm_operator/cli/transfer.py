@@ -210,7 +210,11 @@ def _trying(
                     f"The connection to the store Pod of DataStore {store.name} was lost {TRIES} times at "
                     f"{quoted(path)}: {shown(str(error))}. The same command continues where it stopped."
                 ) from None
-            time.sleep(0.2 * 2**lost)
+            _pause(lost)
+
+
+def _pause(lost: int) -> None:
+    time.sleep(0.2 * 2**lost)
 
 
 class _Counted:

@@ -131,12 +131,13 @@ class Handler(BaseHTTPRequestHandler):
                 self.send_header("X-Sha256", self.storage.hash_of(file.fileno(), size))
             self.end_headers()
             self.wfile.flush()
-            while start < end:
-                sent = os.sendfile(self.connection.fileno(), file.fileno(), start, min(end - start, 1 << 26))
-                if sent == 0:
-                    self.close_connection = True  # the file became shorter: the client sees too few bytes
-                    break
-                start += sent
+            try:
+                # Waits for room; os.sendfile would not, as a timeout makes the socket non-blocking.
+                sent = self.connection.sendfile(file, start, end - start) if start < end else 0
+            except OSError:
+                sent = -1  # an answer now would be taken for the file's bytes
+            if sent != end - start:
+                self.close_connection = True  # the client sees too few bytes
 
     def _range(self, size: int) -> tuple[int, int]:
         text = self.headers.get("Range")

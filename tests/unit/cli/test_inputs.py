@@ -1,0 +1,105 @@
+"""What people type after --input, and what it becomes."""
+
+from typing import Any
+
+import pytest
+
+from algorithm_operator.cli.errors import UsageError
+from algorithm_operator.cli.inputs import Place, parse_input, parse_inputs, parse_place
+
+
+def stored(store: str, path: str) -> dict[str, Any]:
+    return {"store": {"name": store, "paths": [path]}}
+
+
+@pytest.mark.parametrize(
+    ("right", "kind", "expected"),
+    [
+        ("1.5", "Float", {"value": 1.5}),
+        ("-3", "Integer", {"value": -3}),
+        ("true", "Bool", {"value": True}),
+        ("null", "Anything", {"value": None}),
+        ('{"a": [1, 2]}', "Anything", {"value": {"a": [1, 2]}}),
+        # JSON that holds a colon is no path.
+        ('{"a:b": 1}', "Anything", {"value": {"a:b": 1}}),
+        # A String is its text, whatever it looks like, unless it is written as JSON.
+        ("true", "String", {"value": "true"}),
+        ("12", "String", {"value": "12"}),
+        ('"12"', "String", {"value": "12"}),
+        ("left: lung", "String", {"value": "left: lung"}),
+        ("left:lung", "String", {"value": "left:lung"}),
+        ("", "String", {"value": ""}),
+        # What is not JSON is text; the operator says whether that fits.
+        ("fast", "Float", {"value": "fast"}),
+        ("NaN", "Float", {"value": "NaN"}),
+        # Kinds that are JSON come from a store as .json only, images as anything.
+        ("cases:001/age.json", "Integer", stored("cases", "001/age.json")),
+        ("cases:001/t1.mha", "Image", stored("cases", "001/t1.mha")),
+        ("cases:001/dicom/", "Image", stored("cases", "001/dicom/")),
+        # Without an Algorithm to ask.
+        ("cases:001/t1.mha", None, stored("cases", "001/t1.mha")),
+        ("hello", None, {"value": "hello"}),
+        ("7", None, {"value": 7}),
+    ],
+)
+def test_right_hand_side(right: str, kind: str | None, expected: dict[str, Any]) -> None:
+    assert parse_input("slug", right, kind) == {"slug": "slug", **expected}
+
+
+def test_file_is_json() -> None:
+    files = {"x.json": '{"mm": 1.5}', "broken.json": "{", "nan.json": "NaN"}
+    assert parse_input("a", "@x.json", "Anything", files.__getitem__)["value"] == {"mm": 1.5}
+    for name in ("broken.json", "nan.json"):
+        with pytest.raises(UsageError, match=f'"{name}" is not JSON'):
+            parse_input("a", f"@{name}", "Anything", files.__getitem__)
+
+
+def test_missing_file_is_named(tmp_path: Any) -> None:
+    with pytest.raises(UsageError, match=r'Input "a": ".*none\.json" cannot be read: No such file'):
+        parse_input("a", f"@{tmp_path}/none.json")
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["smoothing"], "slug=VALUE"),
+        (["=1"], "slug=VALUE"),
+        (["T1=1"], "lower-case"),
+        (["a--b=1"], "single hyphens"),
+        (["a=1", "a=2"], '"a" is given twice'),
+        (["t1=../t1.mha"], "is of kind Image"),
+        (["t1=./t1.mha"], "kubectl algorithm upload"),
+        (["t1=cases:../t1.mha"], 'contains ".."'),
+        (["t1=cases:/t1.mha"], 'begins with "/"'),
+        (["t1=cases:"], "is of kind Image"),
+    ],
+)
+def test_refused(given: list[str], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        parse_inputs(given, {"t1": "Image"})
+
+
+def test_terminal_codes_in_a_slug_are_escaped() -> None:
+    with pytest.raises(UsageError) as caught:
+        parse_inputs(["\x1b[2J=1"])
+    assert "\x1b" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("cases:a/b.mha", Place("cases", "a/b.mha")),
+        ("cases:", Place("cases", "")),
+        ("cases:a/", Place("cases", "a/")),
+        ("a.b-c:x:y", Place("a.b-c", "x:y")),
+        ("t1.mha", None),
+        ("Cases:x", None),
+        ("./x:y", None),
+    ],
+)
+def test_place(text: str, expected: Place | None) -> None:
+    assert parse_place(text) == expected
+
+
+def test_folders_are_written_with_a_slash() -> None:
+    assert [Place("s", path).is_folder for path in ("", "a/", "a", "a/b")] == [True, True, False, False]
