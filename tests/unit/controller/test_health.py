@@ -48,7 +48,7 @@ def line(message: str, *arguments: object, **extra: object) -> dict[str, object]
 
 
 def test_a_log_line_cannot_be_forged() -> None:
-    found = line("job %s", 'x"}\n{"level":"error', key="a/b", uid="u", k8s_ref={"x": 1}, other=object())
+    found = line("job %s", 'x"}\n{"level":"error', key="a/b", uid="u", k8s_ref="x", other=object())
     assert found["message"] == 'job x"}\n{"level":"error'
     assert (found["level"], found["key"], found["uid"]) == ("info", "a/b", "u")
     assert set(found) == {"time", "level", "logger", "message", "key", "uid"}
