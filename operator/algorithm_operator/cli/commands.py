@@ -68,12 +68,14 @@ def download(cluster: Cluster, what: str, folder: Path | None) -> None:
 
 def _download_files(cluster: Cluster, place: Place, target: Path) -> None:
     with open_store(cluster, place.store, show.note) as store, show.transferring() as begin:
-        there = None if place.is_folder else store.stat(place.path)
+        there = (
+            None if place.is_folder else transfer.steadily(store, place.path, lambda: store.stat(place.path))
+        )
         if there is None and not place.is_folder:
             raise CliError(f"There is no {quoted(place.path)} in DataStore {quoted(place.store)}.")
         if place.is_folder or (there is not None and there.folder):
             root = place.path.rstrip("/")
-            paths = store.files(root)
+            paths = transfer.steadily(store, root, lambda: store.files(root))
             wanted = [(path, target / path.removeprefix(root).lstrip("/")) for path in paths]
         else:
             wanted = [(place.path, target / Path(place.path).name)]

@@ -27,8 +27,8 @@ from algorithm_operator.core import names
 
 LEASE_SECONDS = 60
 RENEW_SECONDS = 20
-READY_SECONDS = 60
-"""How long the store Pod may take to come."""
+READY_SECONDS, ANSWER_SECONDS = 60, 20
+"""How long the store Pod may take to come, and its server to answer then."""
 
 
 @contextmanager
@@ -53,7 +53,12 @@ def open_store(cluster: Cluster, store: str, say: Callable[[str], None]) -> Iter
             lambda: PodConnection(lambda: pod_socket(cluster.api, cluster.namespace, pod, names.STORE_PORT)),
         )
         try:
+            _answering(client)
             yield client
+        except ConnectionError as error:
+            raise CliError(
+                f"The connection to the store Pod of DataStore {quoted(store)} was lost: {shown(str(error), 500)}"
+            ) from None
         finally:
             client.close()
     finally:
@@ -103,6 +108,20 @@ def _ready_pod(cluster: Cluster, store: str, say: Callable[[str], None]) -> str:
             say(f"waiting for the store Pod of {shown(store)}")
             told = True
         time.sleep(0.5)
+
+
+def _answering(client: StoreClient) -> None:
+    """Wait for the server in a Pod that has just become ready: the kubelet calls it so when its process is there."""
+    deadline = time.monotonic() + ANSWER_SECONDS
+    while True:
+        try:
+            client.stat("is-anybody-there")
+            return
+        except ConnectionError:
+            if time.monotonic() > deadline:
+                raise
+            client.close()
+            time.sleep(0.2)
 
 
 def is_ready(pod: Object) -> bool:

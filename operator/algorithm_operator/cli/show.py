@@ -34,8 +34,9 @@ from algorithm_operator.cli.progress import Moment, clock
 from algorithm_operator.cli.results import Fetched
 from algorithm_operator.core.facts import moment
 
-out = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
-err = Console(stderr=True, highlight=False)
+# A pipe has no width: lines stay whole there, for grep and awk.
+out = Console(highlight=False, width=None if sys.stdout.isatty() else 4096)
+err = Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else 4096)
 
 _STYLE = {
     State.SUCCEEDED: "green",
@@ -104,6 +105,8 @@ def job(one: Job) -> None:
     """One job in detail: what it was given, how far it is, what came out."""
     status, run = one.status, one.status.algorithm
     grid = Table.grid(padding=(0, 2))
+    grid.add_column()
+    grid.add_column(overflow="fold")
     grid.add_row("job", f"{text(one.name)}  (uid {text(one.uid)})")
     grid.add_row(
         "algorithm", text(one.spec.algorithm_ref.name) + (f"  {text(run.image, 700)}" if run else "")

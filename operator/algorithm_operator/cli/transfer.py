@@ -100,16 +100,16 @@ def upload(store: StoreClient, source: Source, sha256: str, progress: Progress =
 
     The store counts it only once its own hash of it is `sha256`. What an interrupted upload has left is continued.
     """
-    there = _trying(store, source.path, lambda: store.stat(source.path))
+    there = steadily(store, source.path, lambda: store.stat(source.path))
     if there is not None and there.folder:
         raise StoreError(f"DataStore {store.name}: {quoted(source.path)} is a folder.")
     if there is not None and there.size == source.size:
-        known = _trying(store, source.path, lambda: store.stat(source.path, sha256=True))
+        known = steadily(store, source.path, lambda: store.stat(source.path, sha256=True))
         if known is not None and known.sha256 == sha256:
             progress(source.size)
             return False
     with source.file.open("rb") as stream:
-        _trying(store, source.path, lambda: _send(store, source, stream, sha256, progress))
+        steadily(store, source.path, lambda: _send(store, source, stream, sha256, progress))
     return True
 
 
@@ -134,7 +134,7 @@ def download(store: StoreClient, wanted: Wanted, progress: Progress = _silent) -
     """
     sha256, size = wanted.sha256, wanted.size
     if sha256 is None:
-        found = _trying(store, wanted.path, lambda: store.stat(wanted.path, sha256=True))
+        found = steadily(store, wanted.path, lambda: store.stat(wanted.path, sha256=True))
         if found is None or found.folder or found.sha256 is None:
             what = "is a folder" if found is not None and found.folder else "does not exist"
             raise StoreError(f"DataStore {store.name}: {quoted(wanted.path)} {what}.")
@@ -180,7 +180,7 @@ def _receive(store: StoreClient, path: str, stream: IO[bytes], size: int | None,
             if size is not None and done > size:
                 raise _wrong_size(store, path, f"more than {size}", size)
 
-    _trying(store, path, attempt, lambda: done)
+    steadily(store, path, attempt, lambda: done)
     if size is not None and done != size:
         raise _wrong_size(store, path, str(done), size)
     return digest
@@ -193,10 +193,13 @@ def _wrong_size(store: StoreClient, path: str, found: str, size: int) -> Differe
     )
 
 
-def _trying(
+def steadily(
     store: StoreClient, path: str, action: Callable[[], T], gained: Callable[[], int] = lambda: 0
 ) -> T:
-    """Do it again when the way was lost, unless that happens TRIES times without anything gained."""
+    """Do it again when the way was lost, unless that happens TRIES times without anything gained.
+
+    :raises StoreError: it did; the message names `path`.
+    """
     lost, before = 0, gained()
     while True:
         try:
