@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from algorithm_operator.api.base import Model
 from algorithm_operator.contract.manifest import ManifestFile
@@ -24,7 +26,9 @@ class Finding(Model):
 class Failure(Model):
     """What is kept of an attempt that has no result."""
 
-    schema_: Literal["algorithm-operator.dev/failure/v1"] = "algorithm-operator.dev/failure/v1"
+    schema_: Annotated[Literal["algorithm-operator.dev/failure/v1"], Field(alias="schema")] = (
+        "algorithm-operator.dev/failure/v1"
+    )
     job: PlannedJob
     algorithm: PlannedAlgorithm
     reason: str

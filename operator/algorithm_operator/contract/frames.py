@@ -47,6 +47,8 @@ def decode(log: bytes, max_bytes: int) -> bytes:
         if number is not None:
             if int(number) == 0:
                 data.clear()
+            elif following < 0:
+                continue
             elif int(number) != following:
                 problem, following = f"line {following} of the manifest is missing in the log", -1
                 continue

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
 
 from algorithm_operator.api.algorithm import OverlaySegment
 from algorithm_operator.api.base import Model
@@ -78,7 +80,9 @@ class StageRecord(Model):
 class Manifest(Model):
     """The run record."""
 
-    schema_: Literal["algorithm-operator.dev/manifest/v1"] = "algorithm-operator.dev/manifest/v1"
+    schema_: Annotated[Literal["algorithm-operator.dev/manifest/v1"], Field(alias="schema")] = (
+        "algorithm-operator.dev/manifest/v1"
+    )
     job: PlannedJob
     algorithm: PlannedAlgorithm
     pod: dict[str, str]

@@ -8,12 +8,13 @@ target closed. That a target is alive elsewhere is for the operator to know: a d
 from __future__ import annotations
 
 import errno
+import select
 import socket
 import time
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from algorithm_operator.contract.manifest import IsolationSeen, Probe
 from algorithm_operator.contract.plan import Isolation, Target
@@ -21,6 +22,7 @@ from algorithm_operator.contract.plan import Isolation, Target
 KUBELET_PORT = 10250
 CONNECT_SECONDS = 1.0
 ROUND_SECONDS = 0.15
+TICK_SECONDS = 0.02
 
 _CLOSED = frozenset(
     {
@@ -67,22 +69,60 @@ class Seen:
     reached: list[str] = field(default_factory=list)
 
 
-def is_open(target: Target) -> bool:
-    """Whether a TCP connection to `target` comes about.
+class Try(Protocol):
+    """One try to connect."""
 
-    :raises GateError: the connection could not even be tried.
+    def outcome(self) -> bool | None:
+        """Whether the connection came about; None while that is open."""
+
+    def close(self) -> None:
+        """Give up on it."""
+
+
+class TcpTry:
+    """A connection that is being made, without waiting for it.
+
+    :raises GateError: it could not even be tried.
     """
-    try:
-        socket.create_connection((target.host, target.port), timeout=CONNECT_SECONDS).close()
-    except TimeoutError:
-        return False
-    except socket.gaierror as error:
-        raise GateError(f"target {target.name}: {target.host} is not an address") from error
-    except OSError as error:
-        if error.errno in _CLOSED:
-            return False
-        raise GateError(f"target {target.name} could not be probed: {error.strerror or error}") from error
-    return True
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        try:
+            found = socket.getaddrinfo(
+                target.host, target.port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST
+            )
+        except OSError as error:
+            raise GateError(f"target {target.name}: {target.host} is not an address") from error
+        family, kind, protocol, _, address = found[0]
+        self._until = time.monotonic() + CONNECT_SECONDS
+        self._outcome: bool | None = None
+        try:
+            self._socket = socket.socket(family, kind | socket.SOCK_NONBLOCK, protocol)
+        except OSError as error:
+            raise GateError(f"target {target.name} could not be probed: {error.strerror}") from error
+        code = self._socket.connect_ex(address)
+        if code != errno.EINPROGRESS:
+            self._judge(code)
+
+    def _judge(self, code: int) -> None:
+        if code != 0 and code not in _CLOSED:
+            self.close()
+            name = errno.errorcode.get(code, str(code))
+            raise GateError(f"target {self._target.name} could not be probed: {name}")
+        self._outcome = code == 0
+
+    def outcome(self) -> bool | None:
+        """Whether the connection came about; one that does not within CONNECT_SECONDS did not."""
+        if self._outcome is None:
+            if select.select([], [self._socket], [], 0)[1]:
+                self._judge(self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
+            elif time.monotonic() > self._until:
+                self._outcome = False
+        return self._outcome
+
+    def close(self) -> None:
+        """Give up on it."""
+        self._socket.close()
 
 
 def watched(isolation: Isolation, host_ip: str | None) -> list[_Watch]:
@@ -95,12 +135,7 @@ def watched(isolation: Isolation, host_ip: str | None) -> list[_Watch]:
     ]
 
 
-def watch(
-    isolation: Isolation,
-    host_ip: str | None,
-    probe: Callable[[Target], bool] = is_open,
-    clock: Callable[[], float] = time.monotonic,
-) -> Seen:
+def watch(isolation: Isolation, host_ip: str | None, start: Callable[[Target], Try] = TcpTry) -> Seen:
     """Probe until all is closed `rounds` times in a row, or `timeout_seconds` are over.
 
     :raises GateError: there is no target, or one could not be probed.
@@ -109,32 +144,39 @@ def watch(
         raise GateError(
             "the plan names no target for the gate; a network that was never probed is not closed"
         )
-    began = clock()
+    began = time.monotonic()
     watches = watched(isolation, host_ip)
     fatal = [each for each in watches if isolation.strict or not each.node_local]
-    flying: deque[list[Future[bool]]] = deque()
-    # Enough threads that no round waits for one before it.
-    ahead = int(CONNECT_SECONDS / ROUND_SECONDS) + 2
-    with ThreadPoolExecutor(len(watches) * ahead) as pool:
-        try:
-            while True:
-                flying.append([pool.submit(probe, each.target) for each in watches])
-                time.sleep(ROUND_SECONDS)
-                while flying and (len(flying) >= ahead or all(future.done() for future in flying[0])):
-                    for each, future in zip(watches, flying.popleft(), strict=True):
-                        each.saw(future.result())
-                if all(each.closed_in_a_row >= isolation.rounds for each in fatal):
-                    break
-                if clock() - began > isolation.timeout_seconds:
-                    break
-        finally:
-            for futures in flying:
-                for future in futures:
-                    future.cancel()
+    flying: deque[list[Try]] = deque()
+    try:
+        next_round = began
+        while any(each.closed_in_a_row < isolation.rounds for each in fatal):
+            now = time.monotonic()
+            if now - began > isolation.timeout_seconds:
+                break
+            if now >= next_round:
+                flying.append([start(each.target) for each in watches])
+                next_round = now + ROUND_SECONDS
+            time.sleep(TICK_SECONDS)
+            _land(flying, watches)
+    finally:
+        for tries in flying:
+            for each_try in tries:
+                each_try.close()
     reached = [_shown(each.target) for each in fatal if each.closed_in_a_row < isolation.rounds]
-    return Seen(
-        IsolationSeen(probes=[_probe(each) for each in watches], seconds=round(clock() - began, 3)), reached
-    )
+    seconds = round(time.monotonic() - began, 3)
+    return Seen(IsolationSeen(probes=[_probe(each) for each in watches], seconds=seconds), reached)
+
+
+def _land(flying: deque[list[Try]], watches: list[_Watch]) -> None:
+    """Take over the rounds that are decided, in the order in which they began."""
+    while flying:
+        outcomes = [each.outcome() for each in flying[0]]
+        if None in outcomes:
+            return
+        for each, outcome, done in zip(watches, outcomes, flying.popleft(), strict=True):
+            each.saw(outcome is True)
+            done.close()
 
 
 def _shown(target: Target) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from algorithm_operator.api.job import ImageGeometry
-from algorithm_operator.api.text import shown
+from algorithm_operator.api.text import quoted, shown
 from algorithm_operator.contract import messages
 from algorithm_operator.contract.failure import UNDECLARED, Finding
 from algorithm_operator.contract.plan import PlannedSocket
@@ -108,7 +108,7 @@ class Inspection:
                 case walk.Problem.TOO_LARGE:
                     message = messages.file_too_large(path, self._limits.max_file_bytes)
                 case _:
-                    message = messages.file_invalid(path or "/output", refused.why)
+                    message = f"The output {quoted(path or '/output')} cannot be taken: {refused.why}"
             findings.append(
                 Finding(slug=_owner(path, sockets), path=shown(path or "/output"), message=message)
             )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import fcntl
 import hashlib
-import io
 import os
 import stat
 from collections import OrderedDict
@@ -13,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Protocol
 
 from algorithm_operator.contract.paths import check_store_path
 from algorithm_operator.steps import walk
@@ -39,6 +38,13 @@ class ConflictError(StorageError):
     def __init__(self, message: str, offset: int) -> None:
         super().__init__(message)
         self.offset = offset
+
+
+class Readable(Protocol):
+    """Bytes that arrive."""
+
+    def readinto(self, buffer: memoryview) -> int:
+        """Fill some of `buffer`; 0 at the end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,10 +124,8 @@ class Storage:
                 answer["sha256"] = self.hash_of(file.fileno(), os.fstat(file.fileno()).st_size)
         return answer
 
-    def put(
-        self, path: str, body: io.BufferedIOBase, length: int, *, offset: int, total: int, sha256: str
-    ) -> int:
-        """Append `length` bytes of `body` to an upload that has `offset` bytes; how many it has then.
+    def put(self, path: str, body: Readable, *, offset: int, total: int, sha256: str) -> int:
+        """Append `body` to an upload that has `offset` bytes; how many it has then.
 
         At `total` the hash is checked and the file gets its name, in place of one that was there.
 
@@ -138,7 +142,7 @@ class Storage:
             upload = _open_part(folder, name + PART, opened)
             digest = self._continue(upload, offset, total, sha256)
             os.lseek(upload, offset, os.SEEK_SET)
-            reached = offset + _receive(body, upload, length, digest)
+            reached = offset + _receive(body, upload, digest)
             if reached < total:
                 self._remember(upload, sha256, reached, digest)
                 return reached
@@ -222,14 +226,11 @@ def _open_part(folder: int, name: str, opened: ExitStack) -> int:
     return upload
 
 
-def _receive(body: io.BufferedIOBase, upload: int, length: int, digest: Hash) -> int:
-    """Write up to `length` bytes of `body`; a connection that ends early leaves what arrived."""
-    buffer = memoryview(bytearray(min(BLOCK, max(length, 1))))
+def _receive(body: Readable, upload: int, digest: Hash) -> int:
+    """Write all of `body`, and how many bytes that were; a connection that ends early leaves what arrived."""
+    buffer = memoryview(bytearray(BLOCK))
     done = 0
-    while done < length:
-        count = body.readinto(buffer[: length - done])
-        if not count:
-            break
+    while count := body.readinto(buffer):
         digest.update(buffer[:count])
         write_all(upload, buffer[:count])
         done += count

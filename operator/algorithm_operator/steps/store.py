@@ -13,6 +13,7 @@ Errors are {"error": sentence}. `part` and `offset` are the bytes that an unfini
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -34,6 +35,7 @@ FILES = "/v1/files/"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 IDLE_SECONDS = 300
+MAX_DRAINED = 1 << 24
 
 
 class RequestError(Exception):
@@ -42,6 +44,26 @@ class RequestError(Exception):
     def __init__(self, status: HTTPStatus, message: str) -> None:
         super().__init__(message)
         self.status, self.message = status, message
+
+
+class Body:
+    """The bytes of a request."""
+
+    def __init__(self, stream: io.BufferedIOBase, length: int) -> None:
+        self._stream, self.left = stream, length
+
+    def readinto(self, buffer: memoryview) -> int:
+        """Fill some of `buffer`; 0 at the end, or where the connection ended."""
+        count = self._stream.readinto(buffer[: self.left]) if self.left else 0
+        self.left -= count
+        return count
+
+    def drain(self, most: int) -> None:
+        """Read and forget up to `most` bytes."""
+        buffer = memoryview(bytearray(min(1 << 20, self.left)))
+        most = min(most, self.left)
+        while most > 0 and (count := self.readinto(buffer[:most])):
+            most -= count
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -53,6 +75,7 @@ class Handler(BaseHTTPRequestHandler):
     timeout = IDLE_SECONDS
     rbufsize = 1 << 20
     storage: Storage
+    _body: Body | None = None
 
     def do_GET(self) -> None:
         """Serve a file, a listing or what is known of a path."""
@@ -88,8 +111,11 @@ class Handler(BaseHTTPRequestHandler):
     def _answer(self, status: HTTPStatus, content: dict[str, Any]) -> None:
         body = json.dumps(content).encode()
         if status >= HTTPStatus.BAD_REQUEST:
-            # What is left of a body that was not read would be taken for the next request.
+            # What is left of a body would be taken for the next request. A short rest is read, as closing on bytes
+            # that are under way would take the answer away from the client.
             self.close_connection = True
+            if self._body is not None:
+                self._body.drain(MAX_DRAINED)
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
@@ -156,24 +182,20 @@ class Handler(BaseHTTPRequestHandler):
         return start, end
 
     def _put(self) -> None:
+        length = self._number(self.headers.get("Content-Length"), "Content-Length")
+        self._body = Body(self.rfile, length)
         if not urlsplit(self.path).path.startswith(FILES):
             raise RequestError(HTTPStatus.NOT_FOUND, "files are put below /v1/files/")
         query = self._query()
-        offset, total, length = (
-            self._number(text, name)
-            for text, name in (
-                (query.get("offset", "0"), "offset"),
-                (query.get("total"), "total"),
-                (self.headers.get("Content-Length"), "Content-Length"),
-            )
-        )
+        offset = self._number(query.get("offset", "0"), "offset")
+        total = self._number(query.get("total"), "total")
         digest = query.get("sha256", "")
         if not _SHA256.fullmatch(digest):
             raise RequestError(HTTPStatus.BAD_REQUEST, "sha256 must be 64 hexadecimal digits")
         if offset + length > total:
             raise RequestError(HTTPStatus.BAD_REQUEST, "offset and length together are more than total")
         path = self._file_path()
-        reached = self.storage.put(path, self.rfile, length, offset=offset, total=total, sha256=digest)
+        reached = self.storage.put(path, self._body, offset=offset, total=total, sha256=digest)
         if reached < total:
             self._answer(HTTPStatus.ACCEPTED, {"offset": reached})
         else:

@@ -91,7 +91,7 @@ class Attempt:
                 timeout_seconds=3,
             ),
         )
-        self.collector: subprocess.Popen[str] | None = None
+        self.collector: subprocess.Popen[bytes] | None = None
         self.runner: socket.socket | None = None
         self.stdout = ""
         self.stderr = ""
@@ -152,10 +152,11 @@ class Attempt:
             record.write_text(
                 '{"startedAt":"2026-01-01T00:00:00Z","startedAtBoottime":1,"stagedSeconds":1,"inputs":[]}'
             )
-        self.collector = subprocess.Popen(
-            [*prefix, sys.executable, "-m", "algorithm_operator.steps", "collect"],
-            env=self.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
+        with self.at("/stdout").open("wb") as out, self.at("/stderr").open("wb") as errors:
+            self.collector = subprocess.Popen(
+                [*prefix, sys.executable, "-m", "algorithm_operator.steps", "collect"],
+                env=self.environment(), stdout=out, stderr=errors,
+            )  # fmt: skip
 
     def connect(self) -> socket.socket:
         """Play the runner: connect as soon as somebody listens."""
@@ -201,8 +202,31 @@ class Attempt:
         """SIGTERM, as the kubelet sends it; exit code and report."""
         assert self.collector is not None
         self.collector.send_signal(signal.SIGTERM)
-        self.stdout, self.stderr = self.collector.communicate(timeout=60)
+        self.reap()
         return self.collector.returncode, CollectReport.model_validate_json(self.termination())
+
+    def reap(self) -> None:
+        """Wait for the end of collect."""
+        assert self.collector is not None
+        self.collector.wait(timeout=60)
+        self.stdout, self.stderr = self.at("/stdout").read_text(), self.at("/stderr").read_text()
+
+    @property
+    def peak_bytes(self) -> int:
+        """Peak memory of collect or of its largest child, if it was started by `measured`."""
+        return int(self.at("/peak").read_text())
+
+    def measured(self, address_space: int) -> list[str]:
+        """The prefix of a command whose address space is limited and whose peak memory is kept."""
+        launcher = str(Path(__file__).parent / "launcher.py")
+        return [sys.executable, "-I", launcher, str(self.at("/peak")), "prlimit", f"--as={address_space}"]
+
+    def wait_said(self, words: str) -> None:
+        """Wait until collect has said this on stderr."""
+        deadline = time.monotonic() + 20
+        while words not in self.at("/stderr").read_text():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
 
     def collect(self, code: int = 0, **more: Any) -> tuple[int, CollectReport]:
         """A whole collect after an algorithm that ended with `code`."""
@@ -225,13 +249,18 @@ class Attempt:
         found: dict[str, Any] = json.loads(self.stored()["failure.json"])
         return found
 
+    def kill(self) -> None:
+        """End collect at once."""
+        assert self.collector is not None
+        self.collector.kill()
+        self.reap()
+
     def end(self) -> None:
         """Leave no process behind."""
         if self.runner is not None:
             self.runner.close()
         if self.collector is not None and self.collector.poll() is None:
-            self.collector.kill()
-            self.collector.communicate()
+            self.kill()
 
 
 def serve_open_port() -> tuple[int, threading.Event]:

@@ -160,12 +160,9 @@ def test_a_restarted_collector_does_not_listen_again(attempt: Attempt) -> None:
     attempt.log("stdout.log", "abc")
     attempt.start_collect()
     attempt.connect()
-    assert attempt.collector is not None
-    attempt.collector.kill()
-    attempt.collector.communicate()
+    attempt.kill()
     attempt.start_collect()
-    assert attempt.collector.stderr is not None
-    assert "restarted" in attempt.collector.stderr.readline()
+    attempt.wait_said("restarted")
     assert not attempt.listens()
     code, report = attempt.end_collect()
     assert (code, report.reason) == (75, "CollectFailed")
@@ -175,9 +172,7 @@ def test_a_restarted_collector_does_not_listen_again(attempt: Attempt) -> None:
 def test_a_store_that_cannot_be_written_stops_the_job_before_it_starts(attempt: Attempt) -> None:
     attempt.at("/store").rmdir()
     attempt.start_collect()
-    assert attempt.collector is not None
-    assert attempt.collector.stderr is not None
-    assert "cannot be written" in attempt.collector.stderr.readline()
+    attempt.wait_said("cannot be written")
     assert not attempt.listens()
     code, report = attempt.end_collect()
     assert (code, report.reason) == (75, "CollectFailed")
