@@ -82,6 +82,18 @@ def stop(names: Iterable[str], patience: float = 10) -> None:
         _record(name).unlink(missing_ok=True)
 
 
+def pause(name: str) -> None:
+    """Stop a process of ours in its tracks, for tests of what happens without it."""
+    if (pid := _pid(name)) is not None:
+        _signal(pid, signal.SIGSTOP)
+
+
+def resume(name: str) -> None:
+    """Let a paused process go on."""
+    if (pid := _pid(name)) is not None:
+        _signal(pid, signal.SIGCONT)
+
+
 def shims() -> list[int]:
     """Pids of the containerd shims that serve our containerd: they outlive it, and own the containers."""
     found = []

@@ -86,6 +86,11 @@ def operator_values() -> dict[str, Any]:
             "T4-16GB": {"nodeSelectorTerms": [{"matchExpressions": small}], "tolerations": [GPU_TOLERATION]},
         },
         "logLevel": "DEBUG",
+        # Python starts in a second and not in three; still four jobs at a time on two CPUs.
+        "stepsResources": {
+            "stage": {"cpu": "400m", "memory": "512Mi"},
+            "collect": {"cpu": "250m", "memory": "512Mi"},
+        },
     }
 
 

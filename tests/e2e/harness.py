@@ -178,7 +178,9 @@ class Namespace:
         for volume in self.kube.list("persistentvolumes", labels=f"e2e={self.name}"):
             self.kube.delete("persistentvolumes", volume["metadata"]["name"])
 
-    def store(self, name: str = "results", *, default: bool = True, dynamic: bool = False) -> Store:
+    def store(
+        self, name: str = "results", *, default: bool = True, dynamic: bool = False, gid: int | None = None
+    ) -> Store:
         """A DataStore. Its volume is a folder that we make (at once), or one of the default StorageClass."""
         claim: Object = {
             "kind": "PersistentVolumeClaim",
@@ -209,7 +211,7 @@ class Namespace:
         self.kube.create("persistentvolumeclaims", claim, self.name)
         if dynamic:
             root = Path(eventually(lambda: self._provisioned(name), 60, f"claim {name} is bound"))
-        self.datastore(name, claim=name, default=default)
+        self.datastore(name, claim=name, default=default, gid=gid)
         return Store(self.name, name, root)
 
     def _provisioned(self, claim: str) -> str | None:
@@ -221,9 +223,10 @@ class Namespace:
         spec = volume["spec"]
         return str((spec.get("hostPath") or spec["local"])["path"])
 
-    def datastore(self, name: str, *, claim: str, default: bool = False) -> None:
+    def datastore(self, name: str, *, claim: str, default: bool = False, gid: int | None = None) -> None:
         """A DataStore on a claim that may or may not be there."""
-        spec = {"persistentVolumeClaim": {"claimName": claim}, "default": default}
+        spec: Object = {"persistentVolumeClaim": {"claimName": claim}, "default": default}
+        spec |= {} if gid is None else {"gid": gid}
         self.kube.create(
             "datastores", {"kind": "DataStore", "metadata": {"name": name}, "spec": spec}, self.name
         )
