@@ -1,0 +1,180 @@
+"""`make demo`: a real brain MRI through a sealed job on the test cluster, from nothing to a picture.
+
+Every step prints one line with its duration; what is current already is not done again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+if str(ROOT) not in sys.path:
+    sys.path.insert(0, str(ROOT))
+
+from rich.console import Console  # noqa: E402
+from rich.markup import escape  # noqa: E402
+from rich.table import Table  # noqa: E402
+
+from scripts.install_operator import images, install  # noqa: E402
+from tests.cluster.settings import BIN, KUBECONFIG  # noqa: E402
+
+JOB_NAMESPACE = "imaging"
+STORE_PATH = "imaging:cases/mni152/t1.mha"
+EXAMPLE = ROOT / "examples" / "brain-tissue"
+OUTPUT = ROOT / "demo-output"
+# A pipe has no width: lines stay whole there.
+console = Console(highlight=False, width=None if sys.stdout.isatty() else 4096)
+
+
+class StepFailedError(Exception):
+    """A step did not work out; `look` says where to look next."""
+
+    def __init__(self, step: str, why: str, look: str) -> None:
+        super().__init__(f"{step}: {why}\nlook next at: {look}")
+
+
+@contextmanager
+def step(title: str, look: str) -> Iterator[None]:
+    """One line with the step's duration; `look` is what a person does next if it fails."""
+    started = time.monotonic()
+    try:
+        yield
+    except subprocess.CalledProcessError as error:
+        command = shlex.join(str(word) for word in error.cmd)
+        why = f"`{command}` ended with exit code {error.returncode}"
+        if error.stderr:
+            why += f"\n{error.stderr.strip()}"
+        raise StepFailedError(title, why, look) from None
+    except OSError as error:
+        raise StepFailedError(title, str(error), look) from None
+    console.print(f"[green]✓[/] {title}  [dim]{time.monotonic() - started:.1f} s[/]")
+
+
+def environment() -> dict[str, str]:
+    """kubectl with its plugin, and the test cluster."""
+    path = f"{Path(sys.executable).parent}:{BIN}:{os.environ.get('PATH', '')}"
+    return {**os.environ, "KUBECONFIG": str(KUBECONFIG), "PATH": path}
+
+
+def kubectl(*arguments: str, quiet: bool = False) -> None:
+    """Run kubectl in the job namespace; what it says goes to stderr, or with `quiet` into the error alone."""
+    pipes = subprocess.PIPE if quiet else sys.stderr
+    command = ["kubectl", *arguments, "--namespace", JOB_NAMESPACE]
+    subprocess.run(command, check=True, env=environment(), stdout=pipes, stderr=pipes, text=True)
+
+
+def kubectl_json(*arguments: str) -> Any:
+    """What kubectl prints with `-o json`."""
+    command = ["kubectl", *arguments, "--namespace", JOB_NAMESPACE, "-o", "json"]
+    done = subprocess.run(command, check=True, env=environment(), capture_output=True, text=True)
+    return json.loads(done.stdout)
+
+
+def apply_example(image: str) -> None:
+    """`kubectl apply -k` of the example, by an overlay that names the image that was just built."""
+    name, _, digest = image.partition("@")
+    with tempfile.TemporaryDirectory(prefix="brain-tissue-") as folder:
+        overlay = {
+            "resources": [os.path.relpath(EXAMPLE, os.path.realpath(folder))],
+            "images": [{"name": "registry.example.org/brain-tissue", "newName": name, "digest": digest}],
+            "configurations": ["image-fields.yaml"],
+        }
+        shutil.copy(EXAMPLE / "image-fields.yaml", folder)
+        (Path(folder) / "kustomization.yaml").write_text(json.dumps(overlay))
+        kubectl("apply", "-k", folder, quiet=True)
+    kubectl("wait", "--for=condition=Ready", "algorithm/brain-tissue", "--timeout=60s", quiet=True)
+
+
+def python(script: str, *arguments: Path) -> None:
+    """Run one of the example's scripts."""
+    command = [sys.executable, str(EXAMPLE / script), *(str(each) for each in arguments)]
+    subprocess.run(command, check=True, stderr=subprocess.PIPE, text=True)
+
+
+def show(job: str, results: Path, picture: Path) -> None:
+    """What came out: the Pod that did it, the outputs, the volumes, the picture."""
+    status = kubectl_json("get", "algorithmjob", job)["status"]
+    attempt = status["attempts"][-1]
+    console.print(f"\nPod {attempt['pod']} (uid {attempt['podUid']}) on {attempt['node']}")
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    volumes = json.loads((results / "results.json").read_text())
+    for column in ("OUTPUT", "KIND", "BYTES", "SHA256", "VOLUMES"):
+        table.add_column(column, overflow="fold")
+    for output in status["outputs"]:
+        of_it = volumes_of(volumes) if output["slug"] == "results" else ""
+        table.add_row(output["slug"], output["kind"], str(output["bytes"]), output["sha256"], of_it)
+    console.print(table)
+    console.print(
+        "  ".join(
+            f"{name.removesuffix('_ml').replace('_', ' ')}: {ml:.1f} mL" for name, ml in volumes.items()
+        )
+    )
+    console.print(f"\npicture: {picture}\nfiles:   {results}\n\nlook further:")
+    console.print(
+        f"  export KUBECONFIG={shlex.quote(str(KUBECONFIG))} PATH={shlex.quote(environment_path())}:$PATH"
+    )
+    console.print(f"  kubectl algorithm explain {job} -n {JOB_NAMESPACE}")
+    console.print(f"  kubectl get algorithms,algorithmjobs,datastores,pods -n {JOB_NAMESPACE}")
+
+
+def environment_path() -> str:
+    """The folders of kubectl and of its plugin."""
+    return f"{Path(sys.executable).parent}:{BIN}"
+
+
+def main() -> None:
+    """All of it."""
+    started = time.monotonic()
+    job = f"mni152-{datetime.now():%Y%m%d-%H%M%S}"
+    mri, results = OUTPUT / "t1.mha", OUTPUT / job
+    system = "kubectl -n algorithm-operator-system"
+    with step("cluster is up", "python3 tests/cluster status, and the logs below the state folder"):
+        subprocess.run([sys.executable, str(ROOT / "tests" / "cluster"), "up"], check=True)
+    with step("images are built", "the log that is named above"):
+        image = images()["brain-tissue"]
+    with step(
+        "operator is installed and ready", f"{system} get pods; {system} logs deployment/algorithm-operator"
+    ):
+        install([JOB_NAMESPACE])
+    with step("algorithm is ready", f"kubectl -n {JOB_NAMESPACE} describe algorithm brain-tissue"):
+        apply_example(image)
+    with step("MRI is made", "pip install nilearn: it ships the MRI"):
+        OUTPUT.mkdir(exist_ok=True)
+        if not mri.exists():
+            python("make_input.py", mri)
+    with step("MRI is uploaded", f"kubectl -n {JOB_NAMESPACE} describe datastore imaging"):
+        kubectl("algorithm", "upload", str(mri), STORE_PATH)
+    with step(f"job {job} has succeeded", f"kubectl algorithm explain {job} -n {JOB_NAMESPACE}"):
+        inputs = ("--input", f"t1-mri={STORE_PATH}", "--input", "smoothing=1.5")
+        kubectl("algorithm", "run", "brain-tissue", *inputs, "--name", job)
+    with step(
+        "outputs are downloaded, every byte checked", f"kubectl algorithm explain {job} -n {JOB_NAMESPACE}"
+    ):
+        kubectl("algorithm", "download", job, "-o", str(results))
+    picture = results / "overlay.png"
+    with step("picture is drawn", f"{results}: are the outputs there?"):
+        python("overlay.py", mri, results / "tissues.mha", picture)
+    show(job, results, picture)
+    console.print(f"\n[dim]{time.monotonic() - started:.0f} s in all[/]")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except StepFailedError as failure:
+        console.print("[red]✗[/]", escape(str(failure)))
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
