@@ -114,19 +114,21 @@ def show(job: str, results: Path, picture: Path) -> None:
         table.add_column(column, overflow="fold")
     for output in status["outputs"]:
         of_it = volumes_of(volumes) if output["slug"] == "results" else ""
-        table.add_row(output["slug"], output["kind"], str(output["bytes"]), output["sha256"], of_it)
+        table.add_row(output["slug"], output["kind"], str(output["bytes"]), output["sha256"][:16], of_it)
     console.print(table)
-    console.print(
-        "  ".join(
-            f"{name.removesuffix('_ml').replace('_', ' ')}: {ml:.1f} mL" for name, ml in volumes.items()
-        )
-    )
     console.print(f"\npicture: {picture}\nfiles:   {results}\n\nlook further:")
     console.print(
         f"  export KUBECONFIG={shlex.quote(str(KUBECONFIG))} PATH={shlex.quote(environment_path())}:$PATH"
     )
     console.print(f"  kubectl algorithm explain {job} -n {JOB_NAMESPACE}")
     console.print(f"  kubectl get algorithms,algorithmjobs,datastores,pods -n {JOB_NAMESPACE}")
+
+
+def volumes_of(results: dict[str, float]) -> str:
+    """`grey matter 1019.0 mL, …` of results.json."""
+    return ", ".join(
+        f"{name.removesuffix('_ml').replace('_', ' ')} {ml:.1f} mL" for name, ml in results.items()
+    )
 
 
 def environment_path() -> str:
