@@ -64,7 +64,7 @@ def _upgrade(merged: dict[str, Any]) -> None:
     environment = {**os.environ, "KUBECONFIG": str(KUBECONFIG)}
     flags = ["--namespace", NAMESPACE, "--create-namespace", "--values", "-", "--wait", "--timeout", "120s"]
     subprocess.run(
-        [str(BIN / "helm"), "upgrade", "--install", RELEASE, str(CHART), *flags],
+        [str(BIN / "helm"), "upgrade", "--install", "--hide-notes", RELEASE, str(CHART), *flags],
         input=json.dumps(merged),
         text=True,
         stdout=sys.stderr,
