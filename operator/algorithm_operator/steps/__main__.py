@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+from types import FrameType
 
-from algorithm_operator.steps.roots import Roots
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 def main(arguments: list[str]) -> int:
     """Run one step. Each imports what it needs itself: they start often and must start fast."""
+    # PID 1 loses a signal that it has no handler for yet; a blocked one waits until the imports are done.
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    from algorithm_operator.steps.roots import Roots
+
     roots = Roots.from_environment()
     match arguments:
         case ["stage"]:
             from algorithm_operator.steps import stage
 
+            _end_at_signal()
             return stage.run(roots, os.environ)
         case ["collect"]:
             from algorithm_operator.steps import collect
@@ -23,6 +30,7 @@ def main(arguments: list[str]) -> int:
         case ["salvage"]:
             from algorithm_operator.steps import salvage
 
+            _end_at_signal()
             return salvage.run(roots)
         case ["store"]:
             from algorithm_operator.steps import store
@@ -30,6 +38,17 @@ def main(arguments: list[str]) -> int:
             return store.run(roots)
     print("usage: python -m algorithm_operator.steps stage | collect | salvage | store", file=sys.stderr)
     return 2
+
+
+def _end_at_signal() -> None:
+    """End as any process does, although we are PID 1."""
+
+    def end(number: int, frame: FrameType | None) -> None:
+        os._exit(128 + number)
+
+    for number in SIGNALS:
+        signal.signal(number, end)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
 
 
 if __name__ == "__main__":

@@ -196,6 +196,7 @@ class Collection:
                     kept.append(self.folder.keep_bytes(f"logs/{name}", data))
         finally:
             os.close(root)
+        self.folder.settle()
         return kept
 
     def _stage_record(self) -> StageRecord:

@@ -109,8 +109,12 @@ class AttemptFolder:
         self._kept.append(path)
         return ManifestFile(path=path, bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
 
+    def settle(self) -> None:
+        """What was kept so far stays, whatever comes."""
+        self._kept.clear()
+
     def discard(self) -> None:
-        """Take away again all that was kept here."""
+        """Take away again all that was kept since."""
         for path in self._kept:
             os.unlink(path, dir_fd=self._root)
         self._kept.clear()

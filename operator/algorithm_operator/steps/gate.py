@@ -20,7 +20,13 @@ from algorithm_operator.contract.manifest import IsolationSeen, Probe
 from algorithm_operator.contract.plan import Isolation, Target
 
 KUBELET_PORT = 10250
+ON_EVERY_NODE = (
+    Target(name="cloud metadata", host="169.254.169.254", port=80),
+    Target(name="node DNS", host="169.254.20.10", port=53),
+)
 CONNECT_SECONDS = 1.0
+NODE_CONNECT_SECONDS = 0.3
+"""Node-local addresses answer at once or never."""
 ROUND_SECONDS = 0.15
 TICK_SECONDS = 0.02
 
@@ -55,6 +61,11 @@ class _Watch:
     open_attempts: int = 0
     closed_in_a_row: int = 0
 
+    @property
+    def seconds(self) -> float:
+        """How long a try may take."""
+        return NODE_CONNECT_SECONDS if self.node_local else CONNECT_SECONDS
+
     def saw(self, is_open: bool) -> None:
         self.attempts += 1
         self.open_attempts += is_open
@@ -85,7 +96,7 @@ class TcpTry:
     :raises GateError: it could not even be tried.
     """
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target, seconds: float) -> None:
         self._target = target
         try:
             found = socket.getaddrinfo(
@@ -94,7 +105,7 @@ class TcpTry:
         except OSError as error:
             raise GateError(f"target {target.name}: {target.host} is not an address") from error
         family, kind, protocol, _, address = found[0]
-        self._until = time.monotonic() + CONNECT_SECONDS
+        self._until = time.monotonic() + seconds
         self._outcome: bool | None = None
         try:
             self._socket = socket.socket(family, kind | socket.SOCK_NONBLOCK, protocol)
@@ -112,7 +123,7 @@ class TcpTry:
         self._outcome = code == 0
 
     def outcome(self) -> bool | None:
-        """Whether the connection came about; one that does not within CONNECT_SECONDS did not."""
+        """Whether the connection came about; one that does not in time did not."""
         if self._outcome is None:
             if select.select([], [self._socket], [], 0)[1]:
                 self._judge(self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
@@ -126,16 +137,18 @@ class TcpTry:
 
 
 def watched(isolation: Isolation, host_ip: str | None) -> list[_Watch]:
-    """Every target once; node-local ones are fatal only if `strict`."""
+    """Every target once, with whether it is node-local: those are fatal only if `strict`."""
     node_local = list(isolation.node_local)
-    if isolation.probe_node and host_ip:
-        node_local.append(Target(name="kubelet", host=host_ip, port=KUBELET_PORT))
+    if isolation.probe_node:
+        if not host_ip:
+            raise GateError("HOST_IP is not set, so the node cannot be probed")
+        node_local += [Target(name="kubelet", host=host_ip, port=KUBELET_PORT), *ON_EVERY_NODE]
     return [_Watch(target, False) for target in isolation.targets] + [
         _Watch(target, True) for target in node_local
     ]
 
 
-def watch(isolation: Isolation, host_ip: str | None, start: Callable[[Target], Try] = TcpTry) -> Seen:
+def watch(isolation: Isolation, host_ip: str | None, start: Callable[[Target, float], Try] = TcpTry) -> Seen:
     """Probe until all is closed `rounds` times in a row, or `timeout_seconds` are over.
 
     :raises GateError: there is no target, or one could not be probed.
@@ -155,7 +168,7 @@ def watch(isolation: Isolation, host_ip: str | None, start: Callable[[Target], T
             if now - began > isolation.timeout_seconds:
                 break
             if now >= next_round:
-                flying.append([start(each.target) for each in watches])
+                flying.append([start(each.target, each.seconds) for each in watches])
                 next_round = now + ROUND_SECONDS
             time.sleep(TICK_SECONDS)
             _land(flying, watches)

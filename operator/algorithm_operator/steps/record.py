@@ -31,8 +31,10 @@ class Termination:
         self._reading, self._writing = socket.socketpair()
         for end in (self._reading, self._writing):
             end.setblocking(False)
-        for number in (signal.SIGTERM, signal.SIGINT):
+        signals = (signal.SIGTERM, signal.SIGINT)
+        for number in signals:
             signal.signal(number, self._received)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)
 
     def _received(self, number: int, frame: FrameType | None) -> None:
         # A full pipe says it already.

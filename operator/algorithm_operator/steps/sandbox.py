@@ -39,7 +39,7 @@ class Bounds:
 
     memory_bytes: int
     seconds: float
-    open_files: int = 64
+    open_files: int = 256
 
 
 @dataclass(frozen=True, slots=True)

@@ -231,7 +231,9 @@ def run(roots: Roots) -> int:
     def stop(number: int, frame: FrameType | None) -> None:
         threading.Thread(target=server.shutdown).start()
 
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
+    signals = (signal.SIGTERM, signal.SIGINT)
+    for each in signals:
+        signal.signal(each, stop)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)
     server.serve_forever()
     return 0

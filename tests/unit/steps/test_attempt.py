@@ -7,6 +7,8 @@ import json
 import os
 import signal
 import stat
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -273,3 +275,46 @@ def test_a_second_signal_does_not_disturb(attempt: Attempt, tmp_path: Path) -> N
     time.sleep(0.1)
     code, _ = attempt.end_collect()
     assert code == 0, attempt.stderr
+
+
+@pytest.mark.parametrize("step", ["stage", "collect", "salvage", "store"])
+def test_a_signal_during_the_imports_is_not_lost(attempt: Attempt, step: str) -> None:
+    """As PID 1 of a PID namespace: the kernel drops signals that it has no handler for."""
+    if os.getuid() != 0:
+        pytest.skip("making a PID namespace takes root")
+    attempt.write_plan()
+    # Imports that last longer than the test waits, on the way of every step.
+    slow = attempt.at("/slow")
+    slow.mkdir()
+    (slow / "pydantic.py").write_text(
+        f"import pathlib, time; pathlib.Path({str(attempt.at('/importing'))!r}).touch(); time.sleep(1)\n"
+        "import sys; sys.path.remove({!r}); del sys.modules['pydantic']; import pydantic\n".format(str(slow))
+    )
+    environment = attempt.environment()
+    environment["PYTHONPATH"] = f"{slow}:{environment['PYTHONPATH']}"
+    command = [
+        "unshare",
+        "--pid",
+        "--fork",
+        "--kill-child",
+        sys.executable,
+        "-m",
+        "algorithm_operator.steps",
+        step,
+    ]
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 20
+        while not attempt.at("/importing").exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        inner = int(children_of(process.pid)[0])
+        os.kill(inner, signal.SIGTERM)
+        assert process.wait(timeout=10) is not None
+    finally:
+        process.kill()
+        process.wait()
+
+
+def children_of(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()

@@ -30,7 +30,7 @@ class Told:
 
 
 def is_open(target: Target) -> bool:
-    attempt = gate.TcpTry(target)
+    attempt = gate.TcpTry(target, 1)
     while (outcome := attempt.outcome()) is None:
         time.sleep(0.01)
     attempt.close()
@@ -44,7 +44,7 @@ def isolation(**more: object) -> Isolation:
 
 
 def test_closed_three_times_in_a_row() -> None:
-    seen = gate.watch(isolation(), None, lambda target: Told(False))
+    seen = gate.watch(isolation(), None, lambda target, _: Told(False))
     assert seen.reached == []
     assert [(probe.name, probe.closed, probe.open_attempts) for probe in seen.isolation.probes] == [
         ("canary", True, 0),
@@ -56,7 +56,7 @@ def test_closed_three_times_in_a_row() -> None:
 def test_a_network_that_closes_late() -> None:
     tries: list[float] = []
 
-    def probe(target: Target) -> Told:
+    def probe(target: Target, seconds: float) -> Told:
         tries.append(time.monotonic())
         return Told(target is CANARY and len(tries) < 8)
 
@@ -70,7 +70,7 @@ def test_a_network_that_closes_late() -> None:
 def test_what_flickers_is_not_closed() -> None:
     tries = 0
 
-    def probe(target: Target) -> Told:
+    def probe(target: Target, seconds: float) -> Told:
         nonlocal tries
         tries += target is CANARY
         return Told(target is CANARY and tries % 3 == 0)
@@ -79,8 +79,8 @@ def test_what_flickers_is_not_closed() -> None:
 
 
 def test_packets_that_are_swallowed_cost_one_timeout() -> None:
-    def probe(target: Target) -> Told:
-        return Told(False, gate.CONNECT_SECONDS)
+    def probe(target: Target, seconds: float) -> Told:
+        return Told(False, seconds)
 
     began = time.monotonic()
     assert gate.watch(isolation(timeout_seconds=20), None, probe).reached == []
@@ -90,9 +90,11 @@ def test_packets_that_are_swallowed_cost_one_timeout() -> None:
 @pytest.mark.parametrize(("strict", "reached"), [(True, ["kubelet (10.9.9.9:10250)"]), (False, [])])
 def test_node_local_targets(strict: bool, reached: list[str]) -> None:
     wanted = isolation(strict=strict, node_local=[LOCAL], probe_node=True, timeout_seconds=1)
-    seen = gate.watch(wanted, "10.9.9.9", lambda target: Told(target.name == "kubelet"))
+    seen = gate.watch(wanted, "10.9.9.9", lambda target, _: Told(target.name == "kubelet"))
     assert seen.reached == reached
-    kubelet = seen.isolation.probes[-1]
+    local = seen.isolation.probes[2:]
+    assert [probe.name for probe in local] == ["metadata", "kubelet", "cloud metadata", "node DNS"]
+    kubelet = local[1]
     assert (kubelet.name, kubelet.node_local, kubelet.closed) == ("kubelet", True, False)
 
 
@@ -120,3 +122,8 @@ def test_what_cannot_be_probed_is_not_closed(monkeypatch: pytest.MonkeyPatch) ->
 def test_a_gate_without_targets_proves_nothing() -> None:
     with pytest.raises(gate.GateError, match="no target"):
         gate.watch(isolation(targets=[]), None)
+
+
+def test_the_node_is_never_left_out_silently() -> None:
+    with pytest.raises(gate.GateError, match="HOST_IP"):
+        gate.watch(isolation(probe_node=True), None)
