@@ -63,7 +63,9 @@ def pytest_runtest_makereport(
         for value in getattr(item, "funcargs", {}).values():
             if isinstance(value, Namespace):
                 with contextlib.suppress(Exception):
-                    report.sections.append((f"namespace {value.name}", diagnosis(value.kube, value.name)))
+                    report.sections.append(
+                        (f"namespace {value.name}", diagnosis(value.kube, value.name)[-20000:])
+                    )
     return report
 
 

@@ -68,7 +68,7 @@ def test_applying_twice_is_no_change(failed: Job) -> None:
 
 @pytest.mark.parametrize(
     "status",
-    [None, {"state": "Succeeded"}, {"state": "Running"}, {"message": "all is well"}, {"exitCode": 0}],
+    [None, {"state": "Succeeded"}, {"state": "Running"}, {"reason": "Other"}, {"exitCode": 0}],
 )
 def test_a_terminal_status_cannot_be_rewritten(failed: Job, status: Object | None) -> None:
     before = failed.status

@@ -118,7 +118,13 @@ def test_a_machine_of_16_gb_is_too_small_and_the_arithmetic_is_told(namespace: N
 
     waiting = job.wait_condition("Scheduled", "False", "NodeTooSmall")
 
-    for part in ("24G = 22.35 GiB", "14 GiB", "kwok-t4-16gb", "T4-16GB", "Lower spec.resources"):
+    for part in (
+        "22.9 GiB of memory (24G = 22.4 GiB for the algorithm",
+        "14.0 GiB allocatable",
+        "kwok-t4-16gb",
+        "T4-16GB",
+        "Lower spec.resources",
+    ):
         assert part in waiting["message"]
     assert job.state == "Queued"
     pod = job.pod()
