@@ -84,7 +84,7 @@ class StoreClient:
         headers = {"Range": f"bytes={offset}-"} if offset else {}
         answer = self._request("GET", _file(path), headers=headers)
         if answer.status not in (200, 206) or (offset and answer.status != 206):
-            body = _parsed(answer.read(_MAX_ANSWER))
+            body = self._body(answer)
             self._expect(answer.status if answer.status >= 400 else 500, body, path)
         left = answer.length
         if left is None:
@@ -115,7 +115,7 @@ class StoreClient:
         count = total - offset if length is None else length
         headers = {"Content-Length": str(count)}
         answer = self._request("PUT", f"{_file(path)}?{query}", body=_Exactly(source, count), headers=headers)
-        body = _parsed(answer.read(_MAX_ANSWER))
+        body = self._body(answer)
         if answer.status == 409 and isinstance(body.get("offset"), int):
             raise PresentOffsetError(body["offset"], str(body.get("error") or ""))
         self._expect(answer.status, body, path)
@@ -136,7 +136,20 @@ class StoreClient:
 
     def _json(self, method: str, target: str) -> tuple[int, dict[str, Any]]:
         answer = self._request(method, target)
-        return answer.status, _parsed(answer.read(_MAX_ANSWER))
+        return answer.status, self._body(answer)
+
+    def _body(self, answer: http.client.HTTPResponse) -> dict[str, Any]:
+        """The JSON of an answer, whole: a port-forward can lose what comes right before the end of a connection."""
+        try:
+            length = answer.length or 0
+            body = answer.read(_MAX_ANSWER)
+        except (http.client.HTTPException, OSError) as error:
+            self.close()
+            raise ConnectionError(str(error) or type(error).__name__) from error
+        if len(body) < min(length, _MAX_ANSWER):
+            self.close()
+            raise ConnectionError("the answer was cut off")
+        return _parsed(body)
 
     def _request(
         self, method: str, target: str, body: Readable | None = None, headers: dict[str, str] | None = None

@@ -74,6 +74,8 @@ class Handler(BaseHTTPRequestHandler):
     sys_version = ""
     timeout = IDLE_SECONDS
     rbufsize = 1 << 20
+    # Head and body of an answer leave in one piece: a port-forward can lose what comes right before a connection's end.
+    wbufsize = 1 << 16
     storage: Storage
     _body: Body | None = None
 
@@ -89,6 +91,7 @@ class Handler(BaseHTTPRequestHandler):
         """Paths are people's data: they are not logged."""
 
     def _serve(self, method: Callable[[], None]) -> None:
+        self._body = None
         try:
             method()
         except RequestError as error:
@@ -110,12 +113,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def _answer(self, status: HTTPStatus, content: dict[str, Any]) -> None:
         body = json.dumps(content).encode()
-        if status >= HTTPStatus.BAD_REQUEST:
-            # What is left of a body would be taken for the next request. A short rest is read, as closing on bytes
-            # that are under way would take the answer away from the client.
-            self.close_connection = True
-            if self._body is not None:
-                self._body.drain(MAX_DRAINED)
+        if status >= HTTPStatus.BAD_REQUEST and self._has_rest():
+            self.close_connection = True  # it would be taken for the next request
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
@@ -123,6 +122,14 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header("Connection", "close")
         self.end_headers()
         self.wfile.write(body)
+
+    def _has_rest(self) -> bool:
+        """Whether bytes of the request are unread. A short rest is read: closing on bytes that are under way would
+        take the answer away from the client."""
+        if self._body is None:
+            return self.headers.get("Content-Length", "0") != "0" or "Transfer-Encoding" in self.headers
+        self._body.drain(MAX_DRAINED)
+        return self._body.left > 0
 
     def _query(self) -> dict[str, str]:
         return {key: values[-1] for key, values in parse_qs(urlsplit(self.path).query).items()}
