@@ -89,9 +89,11 @@ class Kube:
             raise
         return found
 
-    def list(self, resource: str, namespace: str | None = None, labels: str = "") -> list[Object]:
-        """All of them; `labels` is a label selector."""
-        query = {"labelSelector": labels} if labels else {}
+    def list(
+        self, resource: str, namespace: str | None = None, labels: str = "", fields: str = ""
+    ) -> list[Object]:
+        """All of them; `labels` is a label selector, `fields` a field selector."""
+        query = {"labelSelector": labels, "fieldSelector": fields}
         items: list[Object] = self.request("GET", self.path(resource, namespace), **query)["items"]
         return items
 

@@ -18,6 +18,7 @@ from tests.e2e.conftest import cluster_command
 from tests.e2e.harness import Namespace, eventually
 from tests.e2e.kube import Kube
 
+PAPER_NODES = ("kwok-t4-32gb", "kwok-t4-16gb")
 GOLDEN: Path = PROJECT / "tests/unit/core/golden/run-pod.yaml"
 
 
@@ -28,6 +29,9 @@ def paper_nodes(operator: Kube) -> Iterator[None]:
     try:
         cluster_command("kwok-nodes", "up")
         yield
+        # A Pod that is left behind would hold the GPU of the next node of that name.
+        left = [f"spec.nodeName={node}" for node in PAPER_NODES]
+        eventually(lambda: not any(operator.list("pods", fields=f) for f in left), 60, "empty paper nodes")
     finally:
         cluster_command("kwok-nodes", "down")
         operator.patch("nodes", NODE_NAME, {"spec": {"unschedulable": None}})

@@ -160,7 +160,7 @@ def look_around() -> None:
     }
     report["exists"] = {
         path: os.access(path, os.F_OK)
-        for path in ("/var/run/secrets", "/plan", "/store", "/stores", "/.algorithm-operator/bin/run.json")
+        for path in ("/var/run/secrets", "/plan", "/store", "/stores", "/scratch")
     }
     report["time"] = time.time()
 
