@@ -55,6 +55,8 @@ ADVICE: dict[Reason, str] = {
     Reason.OUT_OF_MEMORY: "Use less memory, or raise spec.resources.memory of the Algorithm; then run a new job.",
     Reason.TIME_LIMIT_EXCEEDED: "Make it faster, or raise timeLimitSeconds of the Algorithm; then run a new job.",
     Reason.DISK_LIMIT_EXCEEDED: "Write less to /tmp and /output: temporary files count until the algorithm ends.",
+    Reason.THREAD_LIMIT_EXCEEDED: "Start fewer threads (thread pools take the node's processors, not the job's), or "
+    "raise spec.resources.threads of the Algorithm; then run a new job.",
     Reason.NOT_STARTABLE: "ENTRYPOINT or CMD of the image cannot be executed. " + _IMAGE,
     Reason.OUTPUT_INVALID: "Write every declared output, at its path and in its format, to /output. " + _LOGS,
     Reason.NETWORK_NOT_ISOLATED: _ADMIN,
