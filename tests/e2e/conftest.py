@@ -16,6 +16,7 @@ Files named test_last_*.py disturb the cluster or the operator for everybody; th
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import re
 import subprocess
@@ -28,7 +29,7 @@ from typing import Any
 import pytest
 
 from scripts.install_operator import GPU_TOLERATION, install
-from tests.cluster.settings import BIN, KUBECONFIG, PROJECT
+from tests.cluster.settings import BIN, CACHE, KUBECONFIG, PROJECT
 from tests.e2e.diagnosis import diagnosis
 from tests.e2e.harness import Namespace, Store, remove_volumes
 from tests.e2e.kube import Kube, kube
@@ -70,12 +71,15 @@ def pytest_runtest_makereport(
 
 
 @pytest.fixture(scope="session")
-def cluster() -> Kube:
-    """The cluster is up, and kubectl and helm of this process speak to it."""
-    cluster_command("up")
-    os.environ["KUBECONFIG"] = str(KUBECONFIG)
-    os.environ["PATH"] = f"{BIN}:{os.environ['PATH']}"
-    return kube()
+def cluster() -> Iterator[Kube]:
+    """The cluster is up, nobody else's whole-job tests disturb it, and kubectl and helm of this process speak to it."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / "e2e.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        cluster_command("up")
+        os.environ["KUBECONFIG"] = str(KUBECONFIG)
+        os.environ["PATH"] = f"{BIN}:{os.environ['PATH']}"
+        yield kube()
 
 
 def operator_values() -> dict[str, Any]:

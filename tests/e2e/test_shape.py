@@ -29,12 +29,20 @@ def paper_nodes(operator: Kube) -> Iterator[None]:
     try:
         cluster_command("kwok-nodes", "up")
         yield
-        # A Pod that is left behind would hold the GPU of the next node of that name.
-        left = [f"spec.nodeName={node}" for node in PAPER_NODES]
-        eventually(lambda: not any(operator.list("pods", fields=f) for f in left), 60, "empty paper nodes")
     finally:
+        for node in PAPER_NODES:
+            _clear(operator, node)
         cluster_command("kwok-nodes", "down")
         operator.patch("nodes", NODE_NAME, {"spec": {"unschedulable": None}})
+
+
+def _clear(kube: Kube, node: str) -> None:
+    """Remove the node's Pods: no kubelet ever ends them, and they would hold the GPU of the next node of that name."""
+    for pod in kube.list("pods", fields=f"spec.nodeName={node}"):
+        meta = pod["metadata"]
+        kube.delete("pods", meta["name"], meta["namespace"], grace=0)
+        if meta.get("finalizers") and kube.get("pods", meta["name"], meta["namespace"]):
+            kube.patch("pods", meta["name"], {"metadata": {"finalizers": None}}, meta["namespace"])
 
 
 def _differences(expected: Any, found: Any, where: str = "") -> list[str]:
