@@ -30,7 +30,7 @@ def run(roots: Roots, environment: Mapping[str, str]) -> int:
         folder = _open_folder(roots, plan.output_store.name) if plan.output_store is not None else None
         collection = Collection(plan, settings, roots, environment, folder)
         _first_start(roots)
-        collection.words = record.receive(record.listen(roots.socket), ended)
+        collection.words = record.receive(record.listen(roots.socket), ended, collection.prepare)
     except (StepError, PlanError, OSError) as error:
         # Nobody takes the runner's connection now: the algorithm does not start, or its record is lost already.
         # Staying until the end lets the kubelet keep what we have to say.

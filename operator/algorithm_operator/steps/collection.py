@@ -32,7 +32,7 @@ from algorithm_operator.contract.reports import (
 )
 from algorithm_operator.contract.sockets import is_image
 from algorithm_operator.core import names
-from algorithm_operator.steps import record, salvage, walk
+from algorithm_operator.steps import images, record, salvage, walk
 from algorithm_operator.steps.commit import AttemptFolder
 from algorithm_operator.steps.failures import StepError
 from algorithm_operator.steps.outputs import Checked, Inspection
@@ -54,6 +54,11 @@ class Collection:
     environment: Mapping[str, str]
     folder: AttemptFolder | None
     words: record.Words = field(default_factory=record.Words)
+
+    def prepare(self) -> None:
+        """What can be done while the algorithm runs."""
+        if any(is_image(socket.kind) for socket in self.plan.outputs):
+            images.preload()
 
     def collect(self) -> tuple[CollectReport, int]:
         """Keep what is to be kept; the report and the exit code."""

@@ -1,6 +1,6 @@
 """Image files: the strict header first, then the library's own reading of the same header, then the voxels.
 
-The only importer of SimpleITK, and only inside a function that runs in the sandbox. No image is ever decoded as a
+The only importer of SimpleITK; files get to it in the sandbox alone. No image is ever decoded as a
 whole: memory does not depend on the file's size.
 """
 
@@ -19,7 +19,7 @@ from algorithm_operator.steps import metaimage
 from algorithm_operator.steps.metaimage import Header, MetaImageError
 
 LIBRARY_BYTES = 768 * 1024**2
-"""Address space that SimpleITK maps by being imported (it touches about a tenth of it)."""
+"""Address space that SimpleITK maps if it is imported in the child (it touches about a tenth of it)."""
 MAX_SEGMENTS = 256
 _TOLERANCE = 1e-6
 
@@ -73,6 +73,11 @@ def check_library(descriptor: int, header: Header) -> None:
             raise MetaImageError(f"its {name} is ambiguous: SimpleITK reads it otherwise.")
     if _pixel_type(sitk.GetPixelIDValueAsString(reader.GetPixelID())) != ours.pixel_type:
         raise MetaImageError("its ElementType is ambiguous: SimpleITK reads it otherwise.")
+
+
+def preload() -> None:
+    """Import SimpleITK, so that the sandbox's children have it already. Nothing is parsed here."""
+    _library()
 
 
 def _library() -> Any:

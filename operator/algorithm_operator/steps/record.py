@@ -12,6 +12,7 @@ import select
 import signal
 import socket
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import FrameType
 
@@ -71,11 +72,17 @@ def listen(name: str) -> socket.socket:
     return listener
 
 
-def receive(listener: socket.socket, termination: Termination) -> Words:
-    """Take the one connection and what comes over it; returns after SIGTERM. Closes the listener."""
+def receive(
+    listener: socket.socket, termination: Termination, meanwhile: Callable[[], None] = lambda: None
+) -> Words:
+    """Take the one connection and what comes over it; returns after SIGTERM. Closes the listener.
+
+    `meanwhile` is called once the runner is there: the algorithm's own time is free for preparations.
+    """
     connection = _accept(listener, termination)
     if connection is None:
         return Words()
+    meanwhile()
     with connection:
         data = _read(connection, termination)
     termination.wait()

@@ -1,7 +1,7 @@
 """A child process for whatever parses a hostile file: limited in memory, time, files and descriptors.
 
 What comes back is JSON through a pipe, bounded; a child that crashes, hangs or runs out of memory is an answer too.
-The caller must have one thread only: the child is a fork.
+The child is a fork: no thread of the caller may hold a lock meanwhile.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ import json
 import os
 import stat
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +42,14 @@ class Client:
     def json(self, method: str, target: str, body: bytes | None = None) -> tuple[int, dict[str, Any]]:
         status, text, _ = self.ask(method, target, body)
         return status, json.loads(text)
+
+    def wait_part(self, path: str, size: int) -> None:
+        """Wait until so much of an unfinished upload is there."""
+        deadline = time.monotonic() + 20
+        part = self.root / f"{path}.part"
+        while not part.exists() or part.stat().st_size < size:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
 
     def put(
         self, path: str, body: bytes, offset: int = 0, total: int | None = None, sha: str = SHA
@@ -132,11 +141,8 @@ def test_a_connection_that_breaks_leaves_what_arrived(store: Client) -> None:
     connection.putheader("Content-Length", str(len(DATA)))
     connection.endheaders(DATA[:500_000])
     connection.close()
-    status, found = 409, {"offset": 0}
-    for _ in range(100):
-        status, found = store.put("x", b"", offset=len(DATA) - 1)
-        if found["offset"] == 500_000:
-            break
+    store.wait_part("x", 500_000)
+    status, found = store.put("x", b"", offset=len(DATA) - 1)
     assert (status, found["offset"]) == (409, 500_000)
     assert store.put("x", DATA[500_000:], offset=500_000)[0] == 201
 
@@ -201,8 +207,7 @@ def test_two_uploads_at_once(store: Client) -> None:
     first.putrequest("PUT", f"/v1/files/x?offset=0&total={len(DATA)}&sha256={SHA}")
     first.putheader("Content-Length", str(len(DATA)))
     first.endheaders(DATA[:2_000_000])
-    while not (store.root / "x.part").exists():
-        pass
+    store.wait_part("x", 2_000_000)
     status, found = store.put("x", DATA)
     assert status == 409
     assert "another upload" in found["error"]
