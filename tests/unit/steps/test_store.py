@@ -207,7 +207,7 @@ def test_two_uploads_at_once(store: Client) -> None:
     first.putrequest("PUT", f"/v1/files/x?offset=0&total={len(DATA)}&sha256={SHA}")
     first.putheader("Content-Length", str(len(DATA)))
     first.endheaders(DATA[:2_000_000])
-    store.wait_part("x", 2_000_000)
+    store.wait_part("x", 1_000_000)
     status, found = store.put("x", DATA)
     assert status == 409
     assert "another upload" in found["error"]
