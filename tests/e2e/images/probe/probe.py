@@ -84,6 +84,16 @@ def write_mha(
     _place(path).write_bytes("\n".join(lines).encode() + b"\n" + (voxels if data_file == "LOCAL" else b""))
 
 
+def write_zeros_mha(path: str, size: list[int]) -> None:
+    """A large image of zeros, which takes no room here."""
+    write_mha(path, size, [0], count=0)
+    voxels = 1
+    for length in size:
+        voxels *= length
+    with _place(path).open("r+b") as file:
+        file.truncate(file.seek(0, os.SEEK_END) + voxels)
+
+
 def symlink(path: str, target: str) -> None:
     _place(path).symlink_to(target)
 
