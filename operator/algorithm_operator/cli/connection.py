@@ -117,9 +117,12 @@ class Cluster:
                 _preload_content=False,
                 _request_timeout=None if follow else TIMEOUT_SECONDS,
             )
-            pieces: Iterator[bytes] = answer.stream(64 * 1024)
-            return pieces
+            return self._streamed(answer)
         return None
+
+    def _streamed(self, answer: Any) -> Iterator[bytes]:
+        with _errors(self.api):
+            yield from answer.stream(64 * 1024)
 
     def _at(self, kind: Kind) -> tuple[str, str, str, str]:
         if kind is Kind.LEASES:
