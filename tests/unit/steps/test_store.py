@@ -63,7 +63,7 @@ def store(tmp_path: Path) -> Iterator[Client]:
     root = tmp_path / "volume"
     root.mkdir()
     server = make_server(str(root), 0)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
     yield Client(root, server.server_address[1])
     server.shutdown()
