@@ -9,6 +9,10 @@ from typing import Any
 
 import pytest
 
+from tests.e2e.conftest import cluster, make_namespace, namespace, operator, probe
+
+__all__ = ["cluster", "make_namespace", "namespace", "operator", "probe"]
+
 RESULTS = Path("build/bench.json")
 
 Record = Callable[[str, dict[str, Any]], None]

@@ -84,12 +84,14 @@ def cluster() -> Iterator[Kube]:
 
 def operator_values() -> dict[str, Any]:
     """Values beside the usual ones: T4 jobs may also go to the nodes on paper (which only scheduling tests
-    bring up), and there is a GPU type for the smaller of them."""
+    bring up), and there are a GPU type for the smaller of them and one that no node has."""
     small = [{"key": "node.kubernetes.io/instance-type", "operator": "In", "values": ["simulated-t4-16gb"]}]
+    nowhere = [{"key": "nvidia.com/gpu.product", "operator": "In", "values": ["NVIDIA-Nowhere"]}]
     return {
         "extraTolerations": [KWOK_TOLERATION],
         "gpuTypes": {
             "T4-16GB": {"nodeSelectorTerms": [{"matchExpressions": small}], "tolerations": [GPU_TOLERATION]},
+            "Nowhere": {"nodeSelectorTerms": [{"matchExpressions": nowhere}]},
         },
         "logLevel": "DEBUG",
         # Python starts in a second and not in three; still four jobs at a time on two CPUs.

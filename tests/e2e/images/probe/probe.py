@@ -5,6 +5,7 @@ something add what they saw to one report, which `write_report` writes.
 """
 
 import json
+import math
 import os
 import signal
 import socket
@@ -65,6 +66,20 @@ def write_mha(
     path: str, size: list[int], values: list[float], element: str = "MET_UCHAR", data_file: str = "LOCAL"
 ) -> None:
     """A MetaImage whose voxels repeat `values`; `data_file` other than LOCAL leaves the voxels out."""
+    count = math.prod(size)
+    voxels = struct.pack(f"<{count}{PIXELS[element]}", *(values[i % len(values)] for i in range(count)))
+    header = _mha_header(size, element, data_file)
+    _place(path).write_bytes(header + (voxels if data_file == "LOCAL" else b""))
+
+
+def write_zeros_mha(path: str, size: list[int]) -> None:
+    """A MetaImage of zeros, which takes no room here however large it is."""
+    header = _mha_header(size, "MET_UCHAR", "LOCAL")
+    _place(path).write_bytes(header)
+    os.truncate(_place(path), len(header) + math.prod(size))
+
+
+def _mha_header(size: list[int], element: str, data_file: str) -> bytes:
     lines = [
         "ObjectType = Image",
         f"NDims = {len(size)}",
@@ -77,21 +92,7 @@ def write_mha(
         f"ElementType = {element}",
         f"ElementDataFile = {data_file}",
     ]
-    count = 1
-    for length in size:
-        count *= length
-    voxels = struct.pack(f"<{count}{PIXELS[element]}", *(values[i % len(values)] for i in range(count)))
-    _place(path).write_bytes("\n".join(lines).encode() + b"\n" + (voxels if data_file == "LOCAL" else b""))
-
-
-def write_zeros_mha(path: str, size: list[int]) -> None:
-    """A large image of zeros, which takes no room here."""
-    write_mha(path, size, [0], count=0)
-    voxels = 1
-    for length in size:
-        voxels *= length
-    with _place(path).open("r+b") as file:
-        file.truncate(file.seek(0, os.SEEK_END) + voxels)
+    return "\n".join(lines).encode() + b"\n"
 
 
 def symlink(path: str, target: str) -> None:

@@ -1,0 +1,176 @@
+"""A whole job against a bare Pod of the same shape that does nothing; and what the operator asks of the API server."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import json
+import statistics
+import time
+from collections import Counter
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from tests.e2e import audit
+from tests.bench.conftest import Record
+from tests.cluster.settings import NODE_NAME
+from tests.e2e.harness import OPERATOR_NAMESPACE, RESULTS, Job, Namespace, Object, eventually, operator_pod
+
+PAIRS = 7
+ONE_SMALL_JSON = [["write_json", "results.json", {"answer": 42}]]
+OUTPUTS = [{**RESULTS, "storeInStatus": True}]
+RESOURCES = {"cpu": "1", "memory": "128Mi"}
+ROLE = "algorithm-operator.dev/role"
+_SLEEP = "trap 'exit 0' TERM; sleep 1000 & wait"
+POLL_SECONDS = 0.05
+
+
+def _idle(pod: Object, name: str) -> Object:
+    """That very run Pod, doing nothing: same images, volumes, limits and policy, not the operator's any more."""
+    spec = copy.deepcopy(pod["spec"])
+    for key in ("nodeName", "serviceAccount", "serviceAccountName", "preemptionPolicy", "priority", "schedulerName"):
+        spec.pop(key, None)
+    for container in (*spec["initContainers"], *spec["containers"]):
+        sidecar = container.get("restartPolicy") == "Always"
+        container["command"] = ["/bin/sh", "-c", _SLEEP if sidecar else "true"]
+        container.pop("args", None)
+    spec["nodeSelector"] = {"kubernetes.io/hostname": NODE_NAME}
+    for volume in spec["volumes"]:
+        if volume["name"] == "plan":
+            volume["downwardAPI"]["items"][0]["fieldRef"]["fieldPath"] = "metadata.name"
+    meta = {"name": name, "labels": {ROLE: pod["metadata"]["labels"][ROLE]}}
+    return {"kind": "Pod", "metadata": meta, "spec": spec}
+
+
+def _bare_seconds(namespace: Namespace, body: Object) -> float:
+    """From the create to the moment at which the API says that every container has ended."""
+    name, kube = body["metadata"]["name"], namespace.kube
+    began = time.monotonic()
+    kube.create("pods", body, namespace.name)
+
+    def ended() -> bool:
+        pod = kube.get("pods", name, namespace.name)
+        assert pod is not None
+        assert pod["status"].get("phase") != "Failed", pod["status"]
+        return pod["status"].get("phase") == "Succeeded"
+
+    eventually(ended, 60, f"bare Pod {name} ends", every=POLL_SECONDS)
+    seconds = time.monotonic() - began
+    kube.delete("pods", name, namespace.name, grace=0)
+    return seconds
+
+
+def _job_seconds(namespace: Namespace, name: str) -> tuple[float, Job]:
+    began = time.monotonic()
+    job = namespace.job(name, do=ONE_SMALL_JSON)
+    eventually(lambda: job.state == "Succeeded", 60, f"job {name} succeeds", every=POLL_SECONDS)
+    return time.monotonic() - began, job
+
+
+@pytest.mark.timeout(600)
+def test_whole_job_against_a_bare_pod(namespace: Namespace, record: Record) -> None:
+    """Alternating pairs; the first pair warms up and does not count."""
+    namespace.store()
+    namespace.algorithm(outputs=OUTPUTS, resources=RESOURCES)
+    _, warm = _job_seconds(namespace, "warm")
+    [pod] = warm.pods()
+    _bare_seconds(namespace, _idle(pod, "bare-warm"))
+    jobs, bare, timelines = [], [], []
+    for number in range(PAIRS):
+        offset = audit.mark()
+        seconds, job = _job_seconds(namespace, f"job-{number}")
+        jobs.append(seconds)
+        timelines.append(_timeline(job, offset))
+        bare.append(_bare_seconds(namespace, _idle(pod, f"bare-{number}")))
+    ratio = statistics.median(jobs) / statistics.median(bare)
+    record(
+        "whole job against a bare Pod",
+        {
+            "pairs": PAIRS,
+            "job s": _spread(jobs),
+            "bare Pod s": _spread(bare),
+            "ratio of medians": round(ratio, 2),
+            "median seconds of a job's parts": {
+                part: round(statistics.median(line[part] for line in timelines), 2) for part in timelines[0]
+            },
+        },
+    )
+    assert ratio < 2.5, "far from the aim of 1.5"
+
+
+def _spread(values: list[float]) -> dict[str, float]:
+    return {
+        "median": round(statistics.median(values), 2),
+        "least": round(min(values), 2),
+        "most": round(max(values), 2),
+    }
+
+
+def _timeline(job: Job, offset: int) -> dict[str, float]:
+    """Seconds between the marks that the audit log has of one job; the steps' own figures beside them."""
+    pod_name = f"{job.name}-1-run"
+    mine = [r for r in audit.since(offset) if r.namespace == job.namespace and r.name in (job.name, pod_name, "")]
+    marks: dict[str, datetime] = {}
+
+    def first(label: str, requests: list[audit.Request]) -> None:
+        marks[label] = requests[0].at
+
+    def status_writes(what: str, by: str = "") -> list[audit.Request]:
+        return [r for r in mine if r.what == what and r.verb in ("patch", "update") and by in r.agent]
+
+    operators = "algorithm-operator/"
+    applied = [r for r in mine if r.what == "algorithmjobs" and r.verb == "create"]
+    first("apply", applied)
+    first("accepted", status_writes("algorithmjobs/status", operators))
+    first("Pod created", [r for r in mine if r.what == "pods" and r.verb == "create" and operators in r.agent])
+    first("scheduled", [r for r in mine if r.what == "pods/binding"])
+    kubelet = status_writes("pods/status", "kubelet")
+    marks["the kubelet's last word"] = kubelet[-1].at
+    first("log read", [r for r in mine if r.what == "pods/log" and operators in r.agent])
+    marks["terminal status"] = status_writes("algorithmjobs/status", operators)[-1].at
+    pairs = itertools.pairwise(marks.items())
+    line = {f"{a} → {b}": (then - now).total_seconds() for (a, now), (b, then) in pairs}
+    stage, collect = _reports(job)
+    line["of these: staging"] = stage["stagedSeconds"]
+    line["of these: the gate"] = stage["gateSeconds"]
+    line["of these: collecting"] = collect["collectedSeconds"]
+    line["of these: the algorithm"] = collect["exit"]["ranSeconds"]
+    return line
+
+
+def _reports(job: Job) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The termination messages of stage and collect."""
+    pod = job.pod()
+    assert pod is not None
+    said = {s["name"]: s["state"]["terminated"]["message"] for s in pod["status"]["initContainerStatuses"]}
+    return json.loads(said["stage"]), json.loads(said["collect"])
+
+
+@pytest.mark.timeout(300)
+def test_api_requests_of_a_job(namespace: Namespace, record: Record) -> None:
+    """One after the other, so that nothing is shared; everything that the operator asks for meanwhile counts."""
+    namespace.store()
+    namespace.algorithm(outputs=OUTPUTS, resources=RESOURCES)
+    _job_seconds(namespace, "warm")
+    account = operator_pod(namespace.kube)["spec"]["serviceAccountName"]
+    time.sleep(2)
+    offset, count = audit.mark(), 5
+    for number in range(count):
+        _job_seconds(namespace, f"job-{number}")
+    time.sleep(3)
+    asked = [r for r in audit.since(offset) if r.user.endswith(f":{account}")]
+    # Requests of this namespace and about the cluster; another namespace's are not for these jobs.
+    asked = [r for r in asked if r.namespace in (namespace.name, "", OPERATOR_NAMESPACE)]
+    mine = Counter(f"{r.verb} {r.what}" for r in asked if not r.is_background)
+    record(
+        "API requests of a successful job",
+        {
+            "jobs": count,
+            "a job": round(mine.total() / count, 1),
+            "each": {what: round(n / count, 1) for what, n in mine.most_common()},
+            "beside them, in all (watches, lists, the Lease)": sum(r.is_background for r in asked),
+        },
+    )
+    assert mine.total() / count <= 10
