@@ -46,10 +46,10 @@ class Reason(StrEnum):
     CLAIM_NOT_FOUND = "ClaimNotFound"
     CLAIM_NOT_BOUND = "ClaimNotBound"
     UNSCHEDULABLE = "Unschedulable"
-    IMAGE_PULLING = "ImagePulling"
     IMAGE_PULL_FAILING = "ImagePullFailing"
     CONTAINER_CREATE_FAILING = "ContainerCreateFailing"
     PREDECESSOR_LEAVING = "PredecessorLeaving"
+    NAME_TAKEN = "NameTaken"
     RETRYING = "Retrying"
     SUSPENDED = "Suspended"
     # progress
@@ -97,7 +97,6 @@ class Reason(StrEnum):
     # the owner's
     CANCELLED = "Cancelled"
     # the Algorithm's
-    IMAGE_RESOLVING = "ImageResolving"
     IMAGE_NOT_FOUND = "ImageNotFound"
     IMAGE_UNAUTHORIZED = "ImageUnauthorized"
     REGISTRY_UNREACHABLE = "RegistryUnreachable"
@@ -105,6 +104,7 @@ class Reason(StrEnum):
     IMAGE_USER_IS_A_NAME = "ImageUserIsAName"
     IMAGE_NO_COMMAND = "ImageHasNoCommand"
     IMAGE_PLATFORM = "ImagePlatform"
+    IMAGE_INVALID = "ImageInvalid"
     SPEC_INVALID = "SpecInvalid"
     SOCKET_CONFLICT = "SocketConflict"
     GPU_TYPE_UNKNOWN = "GpuTypeUnknown"
@@ -170,7 +170,6 @@ CATALOGUE: dict[Reason, Entry] = {
         _WAIT, False, "A volume of the job cannot be used on a suitable node: {why}"
     ),
     Reason.UNSCHEDULABLE: Entry(_WAIT, False, "The scheduler finds no node: {why}"),
-    Reason.IMAGE_PULLING: Entry(_WAIT, False, "The node pulls the images."),
     Reason.IMAGE_PULL_FAILING: Entry(
         _WAIT,
         False,
@@ -185,7 +184,14 @@ CATALOGUE: dict[Reason, Entry] = {
     Reason.PREDECESSOR_LEAVING: Entry(
         _WAIT,
         False,
-        "A Pod {pod} of an earlier object of the same name is still leaving; the job waits for it.",
+        "Pod {pod} is still there, of an earlier attempt or of an earlier job of the same name; the job waits until it "
+        "is gone. If its node is lost for good, an admin deletes the Node object.",
+    ),
+    Reason.NAME_TAKEN: Entry(
+        _WAIT,
+        False,
+        "Pod {pod} cannot be made: there is one of that name that is not the operator's. Delete it, or choose another "
+        "name.",
     ),
     Reason.RETRYING: Entry(
         _WAIT, False, "Attempt {number} failed ({reason}); the next one starts in {seconds} s."
@@ -276,7 +282,6 @@ CATALOGUE: dict[Reason, Entry] = {
     ),
     Reason.LOST: Entry(_INFRA, True, "The node could not say how the algorithm ended: {why}"),
     Reason.CANCELLED: Entry(_WAIT, False, "The job was cancelled."),
-    Reason.IMAGE_RESOLVING: Entry(_WAIT, False, "The image is being looked up in its registry."),
     Reason.IMAGE_NOT_FOUND: Entry(
         _ALG, False, "Image {image} does not exist in its registry. Push it, or correct spec.image.reference."
     ),
@@ -300,6 +305,7 @@ CATALOGUE: dict[Reason, Entry] = {
     Reason.IMAGE_PLATFORM: Entry(
         _ALG, False, "The image is not for linux/amd64: {why}. Rebuild it with --platform linux/amd64."
     ),
+    Reason.IMAGE_INVALID: Entry(_ALG, False, "The image cannot be used: {why}."),
     Reason.SPEC_INVALID: Entry(_ALG, False, "{why}"),
     Reason.SOCKET_CONFLICT: Entry(
         _ALG,

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+
+from pydantic import ValidationError
 
 from algorithm_operator.api.algorithm import AlgorithmStatus, ResolvedImage
 from algorithm_operator.api.conditions import ConditionType, with_condition, without_condition
 from algorithm_operator.api.reasons import Reason, sentence
 from algorithm_operator.controller.context import Context, Key
+from algorithm_operator.controller.unreadable import problem
 from algorithm_operator.core import names
-from algorithm_operator.core.acceptable import refusal
+from algorithm_operator.core.acceptable import image_refusal, refusal
 from algorithm_operator.core.world import Algorithm
-from algorithm_operator.kube.registry import ImageError, resolve, user_of
-from algorithm_operator.kube.resources import ALGORITHMS
+from algorithm_operator.kube.registry import ImageError, resolve
+from algorithm_operator.kube.resources import ALGORITHMS, Body
 
 log = logging.getLogger(__name__)
+
+_SOCKET = {"slug": "unknown", "kind": "Anything"}
+_NO_INTERFACE = {"inputs": [_SOCKET], "outputs": [_SOCKET]}
 
 REGISTRY_AGAIN_SECONDS = 15.0
 MISSING_AGAIN_SECONDS = 60.0
@@ -25,30 +32,51 @@ async def reconcile_algorithm(key: Key, context: Context) -> float | None:
     body = context.store.get(ALGORITHMS, key.namespace, key.name)
     if body is None or body["metadata"].get("deletionTimestamp"):
         return None
-    mine = Algorithm.of(body)
-    created = body["metadata"].get("creationTimestamp", "")
-    elders = [
-        Algorithm.of(other)
-        for other in context.store.by_namespace(ALGORITHMS, key.namespace)
-        if (other["metadata"].get("creationTimestamp", ""), other["metadata"]["name"]) < (created, key.name)
-    ]
+    try:
+        mine = Algorithm.of(body)
+    except ValidationError as error:
+        return await _unreadable(body, error, context)
     image, requeue = _known_image(mine), None
-    found = refusal(mine.spec, elders, context.settings.pods)
-    if found is None:
+    found = refusal(mine.spec, _elders(body, context), context.settings.pods)
+    if found is None and image is None:
         try:
-            if image is None:
-                image = await resolve(mine.spec.image.reference, context.settings.insecure_registries)
-            if not image.entrypoint and not image.cmd:
-                raise ImageError(Reason.IMAGE_NO_COMMAND)
-            user_of(image, mine.spec.security.user)
+            image = await resolve(mine.spec.image.reference, context.settings.insecure_registries)
         except ImageError as error:
             found = (error.reason, error.message)
             if error.temporary:
                 requeue = REGISTRY_AGAIN_SECONDS
             elif error.reason in (Reason.IMAGE_NOT_FOUND, Reason.IMAGE_UNAUTHORIZED):
                 requeue = MISSING_AGAIN_SECONDS  # people push images after they wrote the manifest
+    if found is None and image is not None:
+        found = image_refusal(mine.spec, image)
     await _write(mine, image, found, context)
     return requeue
+
+
+def _elders(body: Body, context: Context) -> list[Algorithm]:
+    """The older Algorithms of the namespace, the eldest first; those that cannot be read define nothing."""
+    elders = []
+    for other in sorted(context.store.by_namespace(ALGORITHMS, body["metadata"]["namespace"]), key=_age):
+        if _age(other) < _age(body):
+            with contextlib.suppress(ValidationError):
+                elders.append(Algorithm.of(other))
+    return elders
+
+
+def _age(body: Body) -> tuple[str, str]:
+    return body["metadata"].get("creationTimestamp", ""), body["metadata"]["name"]
+
+
+async def _unreadable(body: Body, error: ValidationError, context: Context) -> float | None:
+    """This version cannot read the Algorithm (another version's CRD let it in): no job can run it."""
+    stub = {"image": {"reference": "unknown"}, "interfaces": [_NO_INTERFACE]}
+    try:
+        algorithm = Algorithm.of({**body, "spec": stub})
+    except ValidationError:
+        algorithm = Algorithm.of({**body, "spec": stub, "status": {}})
+    found = Reason.SPEC_INVALID, sentence(Reason.SPEC_INVALID, why=problem(error))
+    await _write(algorithm, algorithm.status.image, found, context)
+    return None
 
 
 def _known_image(algorithm: Algorithm) -> ResolvedImage | None:

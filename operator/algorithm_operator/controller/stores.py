@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import logging
 from datetime import datetime
 from typing import Any
+
+from pydantic import ValidationError
 
 from algorithm_operator.api.conditions import ConditionType, with_condition
 from algorithm_operator.api.datastore import DataStoreSpec, DataStoreStatus
 from algorithm_operator.api.reasons import Reason, sentence
 from algorithm_operator.api.text import shown
+from algorithm_operator.controller.actions import ignore_gone
 from algorithm_operator.controller.context import Context, Key
+from algorithm_operator.controller.unreadable import problem
 from algorithm_operator.core import names, policies
 from algorithm_operator.core.storepod import store_pod, wanted_until
-from algorithm_operator.kube.errors import AlreadyExists, Conflict, Forbidden
+from algorithm_operator.kube.errors import AlreadyExists, ApiError, Forbidden
 from algorithm_operator.kube.resources import DATASTORES, LEASES, NETWORK_POLICIES, PODS, PVCS
-
-log = logging.getLogger(__name__)
 
 LOOK_AGAIN_SECONDS = 300.0
 MISSING_AGAIN_SECONDS = 10.0
@@ -28,8 +29,11 @@ async def reconcile_store(key: Key, context: Context) -> float | None:
     if body is None or body["metadata"].get("deletionTimestamp"):
         return None
     now = context.clock.now()
-    spec = DataStoreSpec.model_validate(body["spec"])
-    status = DataStoreStatus.model_validate(body.get("status") or {})
+    try:
+        spec = DataStoreSpec.model_validate(body["spec"])
+    except ValidationError as error:
+        return await _unreadable(body, error, now, context)
+    status = _status(body)
     claim = spec.persistent_volume_claim.claim_name
     found = await context.client.get(PVCS, key.namespace, claim) is not None
     why = "" if found else sentence(Reason.CLAIM_NOT_FOUND, store=key.name, why=f"claim {shown(claim)}")
@@ -37,7 +41,7 @@ async def reconcile_store(key: Key, context: Context) -> float | None:
     reason = Reason.READY if found else Reason.CLAIM_NOT_FOUND
     pod: str | None = None
     leases = context.store.by_label(LEASES, key.namespace, names.LABEL_STORE, key.name)
-    until = wanted_until(leases)
+    until = wanted_until(leases, now)
     if found and until is not None and until > now:
         requeue = min(requeue, (until - now).total_seconds() + 0.5)
         pod, held = await _serve(body, spec, context)
@@ -59,19 +63,22 @@ async def _serve(
     pod_name = names.store_pod(name)
     pod = context.store.get(PODS, namespace, pod_name)
     if pod is not None:
+        leaving = bool(pod["metadata"].get("deletionTimestamp"))
         over = (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
-        stale = all(o.get("uid") != meta["uid"] for o in pod["metadata"].get("ownerReferences") or [])
-        if (over or stale) and not pod["metadata"].get("deletionTimestamp"):
-            await context.client.delete(PODS, namespace, pod_name, uid=pod["metadata"]["uid"], grace_seconds=0)
-        return (None if over or stale else pod_name), None
+        stale = names.controller(pod).get("uid") != meta["uid"]
+        if (over or stale) and not leaving:
+            uid = pod["metadata"]["uid"]
+            await ignore_gone(context.client.delete(PODS, namespace, pod_name, uid=uid, grace_seconds=0))
+        return (None if over or stale or leaving else pod_name), None
     seal = await context.cluster.namespace(namespace)
-    labels = {names.LABEL_ROLE: names.ROLE_STORE, names.MANAGED_BY: names.OPERATOR}
-    closed = context.store.by_namespace(NETWORK_POLICIES, namespace)
-    if not seal.restricted:
-        return None, (Reason.NAMESPACE_NOT_RESTRICTED, sentence(Reason.NAMESPACE_NOT_RESTRICTED, namespace=namespace))
-    if not policies.is_closed(closed, labels):
-        text = sentence(Reason.POLICY_MISSING, namespace=namespace, policy=names.DENY_ALL_POLICY)
-        return None, (Reason.POLICY_MISSING, text)
+    labels = {
+        names.LABEL_ROLE: names.ROLE_STORE,
+        names.LABEL_STORE: name[:63],
+        names.MANAGED_BY: names.OPERATOR,
+    }
+    there = context.store.by_namespace(NETWORK_POLICIES, namespace)
+    if (unsealed := policies.unsealed(namespace, seal.restricted, there, labels)) is not None:
+        return None, unsealed
     wanted = store_pod(
         namespace=namespace, name=name, uid=meta["uid"], spec=spec, settings=context.settings.pods
     )
@@ -81,20 +88,45 @@ async def _serve(
         live = await context.client.get(PODS, namespace, pod_name)
         if live is not None:
             context.store.put(PODS, live)
-    except Forbidden as error:
-        reason = Reason.QUOTA_EXCEEDED if error.is_quota else Reason.ADMISSION_DENIED
+        if live is not None and names.controller(live).get("kind") != "DataStore":
+            return None, (Reason.NAME_TAKEN, sentence(Reason.NAME_TAKEN, pod=pod_name))
+        return None, None  # the next look says whose it is
+    except ApiError as error:
+        if error.status in (0, 401, 404, 409, 429):
+            raise
+        context.cluster.forget(namespace)
+        is_quota = isinstance(error, Forbidden) and error.is_quota
+        reason = Reason.QUOTA_EXCEEDED if is_quota else Reason.ADMISSION_DENIED
         return None, (reason, sentence(reason, why=shown(error.message, 500)))
     return pod_name, None
 
 
 async def _stop(key: Key, context: Context) -> None:
     pod = context.store.get(PODS, key.namespace, names.store_pod(key.name))
-    if pod is None or pod["metadata"].get("deletionTimestamp"):
+    if (
+        pod is None
+        or pod["metadata"].get("deletionTimestamp")
+        or names.controller(pod).get("kind") != "DataStore"
+    ):
         return
+    name, uid = pod["metadata"]["name"], pod["metadata"]["uid"]
+    await ignore_gone(context.client.delete(PODS, key.namespace, name, uid=uid))
+
+
+def _status(body: dict[str, Any]) -> DataStoreStatus:
     try:
-        await context.client.delete(PODS, key.namespace, pod["metadata"]["name"], uid=pod["metadata"]["uid"])
-    except Conflict:
-        log.info("the store Pod was replaced meanwhile", extra={"key": str(key)})
+        return DataStoreStatus.model_validate(body.get("status") or {})
+    except ValidationError:
+        return DataStoreStatus()  # all of it is found out anew
+
+
+async def _unreadable(
+    body: dict[str, Any], error: ValidationError, now: datetime, context: Context
+) -> float | None:
+    """This version cannot read the DataStore (another version's CRD let it in): no job can use it."""
+    message = sentence(Reason.SPEC_INVALID, why=problem(error))
+    await _write(body, _status(body), None, False, Reason.SPEC_INVALID, message, now, context)
+    return None
 
 
 async def _write(

@@ -1,21 +1,30 @@
-"""Whether an Algorithm can be run here, but for its image: its sockets, its limits, its neighbours. Pure."""
+"""Whether an Algorithm can be run here: its sockets, its limits, its neighbours, its image. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from algorithm_operator.api.algorithm import AlgorithmSpec
+from algorithm_operator.api.algorithm import AlgorithmSpec, ResolvedImage
 from algorithm_operator.api.reasons import Reason, sentence
 from algorithm_operator.api.text import shown
 from algorithm_operator.contract.sockets import definition_difference, spec_problem
 from algorithm_operator.core.settings import PodSettings
 from algorithm_operator.core.world import Algorithm
 
+MAX_ID = 2**31 - 1
+"""The largest user and group id of a Pod."""
+MAX_COMMAND_BYTES = 32 * 1024
+"""ENTRYPOINT and CMD together: they travel in the plan of every attempt, beside the values of the job."""
+
 
 def refusal(
     spec: AlgorithmSpec, elders: Iterable[Algorithm], settings: PodSettings
 ) -> tuple[Reason, str] | None:
-    """Why the Algorithm is not acceptable, or None. `elders`: the older Algorithms of its namespace."""
+    """Why the Algorithm is not acceptable, but for its image, or None.
+
+    `elders`: the older Algorithms of its namespace, the eldest first; of several definitions of a slug the eldest's
+    counts.
+    """
     if (why := spec_problem(spec)) is not None:
         return Reason.SPEC_INVALID, why
     gpu = spec.resources.gpu
@@ -24,7 +33,7 @@ def refusal(
         return Reason.GPU_TYPE_UNKNOWN, sentence(Reason.GPU_TYPE_UNKNOWN, type=gpu.type, known=known)
     defined = {
         socket.slug: (other.name, socket)
-        for other in reversed(list(elders))
+        for other in reversed(list(elders))  # the eldest last, so that it stays
         for interface in other.spec.interfaces
         for socket in [*interface.inputs, *interface.outputs]
     }
@@ -38,4 +47,28 @@ def refusal(
                 return Reason.SOCKET_CONFLICT, sentence(
                     Reason.SOCKET_CONFLICT, slug=socket.slug, other=name, difference=shown(difference, 400)
                 )
+    return None
+
+
+def image_refusal(spec: AlgorithmSpec, image: ResolvedImage) -> tuple[Reason, str] | None:
+    """Why the image is not acceptable, or None: it needs a command, and a user that is a number and not root's."""
+    words = [*(image.entrypoint or []), *(image.cmd or [])]
+    if not words:
+        return Reason.IMAGE_NO_COMMAND, sentence(Reason.IMAGE_NO_COMMAND)
+    if (size := sum(len(word.encode("utf-8", "surrogatepass")) for word in words)) > MAX_COMMAND_BYTES:
+        why = f"its ENTRYPOINT and CMD take {size} bytes, more than {MAX_COMMAND_BYTES}"
+        return Reason.IMAGE_INVALID, sentence(Reason.IMAGE_INVALID, why=why)
+    if (stated := spec.security.user) is not None:
+        if max(stated.uid, stated.gid) > MAX_ID:
+            why = f"security.user is {stated.uid}:{stated.gid}; Kubernetes takes ids up to {MAX_ID}."
+            return Reason.SPEC_INVALID, sentence(Reason.SPEC_INVALID, why=why)
+        return None
+    user = image.user or ""
+    if user.partition(":")[0] in ("", "root", "0") or 0 in (image.uid, image.gid):
+        return Reason.IMAGE_RUNS_AS_ROOT, sentence(Reason.IMAGE_RUNS_AS_ROOT)
+    if image.uid is None or image.gid is None:
+        return Reason.IMAGE_USER_IS_A_NAME, sentence(Reason.IMAGE_USER_IS_A_NAME, user=shown(user))
+    if max(image.uid, image.gid) > MAX_ID:
+        why = f"its USER is {image.uid}:{image.gid}; Kubernetes takes ids up to {MAX_ID}"
+        return Reason.IMAGE_INVALID, sentence(Reason.IMAGE_INVALID, why=why)
     return None

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 
 from algorithm_operator.api.algorithm import AlgorithmSpec, AlgorithmStatus, Interface, User
-from algorithm_operator.api.datastore import DataStoreSpec
 from algorithm_operator.api.job import AlgorithmJobSpec, JobInput, RunSnapshot
 from algorithm_operator.contract.plan import (
-    MAX_PLAN_BYTES,
     Command,
     Isolation,
     Limits,
@@ -23,17 +20,8 @@ from algorithm_operator.contract.plan import (
 )
 from algorithm_operator.contract.sockets import planned_socket
 from algorithm_operator.core import names
+from algorithm_operator.core.seal import canonical
 from algorithm_operator.core.settings import PodSettings
-
-
-def user_of(spec: AlgorithmSpec, status: AlgorithmStatus) -> User | None:
-    """Who the algorithm runs as: the explicit user, else the image's numeric one."""
-    if spec.security.user is not None:
-        return spec.security.user
-    image = status.image
-    if image is None or not image.uid:
-        return None
-    return User(uid=image.uid, gid=image.gid or image.uid)
 
 
 def snapshot(
@@ -48,9 +36,11 @@ def snapshot(
     output_store: str | None,
 ) -> RunSnapshot:
     """What the job will run, whatever happens to the Algorithm later. The Algorithm must be ready."""
-    image, user = status.image, user_of(spec, status)
-    if image is None or user is None:
+    image = status.image
+    if image is None:
         raise ValueError(f"Algorithm {name} is not resolved")
+    # An image without a numeric USER is no Ready Algorithm's (acceptable.py); pydantic would say so here.
+    user = spec.security.user or User.model_validate({"uid": image.uid, "gid": image.gid})
     return RunSnapshot(
         name=name,
         uid=uid,
@@ -87,7 +77,7 @@ def plan(
     targets: list[Target],
     settings: PodSettings,
 ) -> Plan:
-    """The plan of one attempt. Raises ValueError when it would not fit into an annotation."""
+    """The plan of one attempt."""
     by_slug = {given.slug: given for given in spec.inputs}
     inputs = [
         _planned_input(index, by_slug[socket.slug], planned_socket(socket, namespace))
@@ -112,10 +102,12 @@ def plan(
         isolation=Isolation(strict=settings.isolation_strict, targets=targets),
         settings={"logMaxBytes": settings.log_max_bytes, "maxOutputBytes": settings.max_output_bytes},
     )
-    size = len(json.dumps(made.wire()).encode())
-    if size > MAX_PLAN_BYTES:
-        raise ValueError(f"the plan of the job takes {size} bytes, more than {MAX_PLAN_BYTES}")
     return made
+
+
+def text(planned: Plan) -> str:
+    """The plan as the Pod's annotation carries it; it must take at most MAX_PLAN_BYTES of UTF-8."""
+    return canonical(planned.wire())
 
 
 def _planned_input(index: int, given: JobInput, socket: object) -> PlannedInput:
@@ -154,12 +146,7 @@ def _limits(run: RunSnapshot) -> Limits:
     )
 
 
-def stores_of(spec: AlgorithmJobSpec, run: RunSnapshot) -> list[str]:
+def stores_of(spec: AlgorithmJobSpec, output_store: str | None) -> list[str]:
     """The DataStores that the job touches, each once."""
-    wanted = [given.store.name for given in spec.inputs if given.store is not None]
-    return list(dict.fromkeys([*wanted, *([run.output_store] if run.output_store else [])]))
-
-
-def specs(stores: Mapping[str, DataStoreSpec], wanted: list[str]) -> dict[str, DataStoreSpec]:
-    """The specs of the wanted stores; KeyError names one that is not there."""
-    return {name: stores[name] for name in wanted}
+    inputs = [given.store.name for given in spec.inputs if given.store is not None]
+    return list(dict.fromkeys([*inputs, *([output_store] if output_store else [])]))

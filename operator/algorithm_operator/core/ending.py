@@ -9,11 +9,41 @@ from algorithm_operator.api.conditions import Condition, ConditionType, with_con
 from algorithm_operator.api.job import AlgorithmJobStatus, Attempt, Logs, ManifestRef, Output, State, Timing
 from algorithm_operator.api.reasons import Reason, sentence
 from algorithm_operator.contract.manifest import Manifest, ManifestOutput
-from algorithm_operator.core.facts import Facts
+from algorithm_operator.core import names
+from algorithm_operator.core.facts import Facts, moment
 from algorithm_operator.core.verdict import Verdict
-from algorithm_operator.core.world import Decision, Job, ReleasePod, World, stamp
+from algorithm_operator.core.world import Decision, Job, World, stamp
 
 MAX_STATUS_VALUES_BYTES = 8192
+MAX_MESSAGE = 1024
+_STEP_OF = {
+    Reason.INPUT_INVALID: ConditionType.STAGED,
+    Reason.INPUT_NOT_FOUND: ConditionType.STAGED,
+    Reason.STAGING_FAILED: ConditionType.STAGED,
+    Reason.NETWORK_NOT_ISOLATED: ConditionType.ISOLATED,
+    Reason.OUTPUT_INVALID: ConditionType.COLLECTED,
+    Reason.COLLECT_FAILED: ConditionType.COLLECTED,
+    Reason.MANIFEST_LOST: ConditionType.COLLECTED,
+}
+"""The step that a failure is about: its condition says False."""
+_WAITS = (
+    (ConditionType.SCHEDULED, "False"),
+    (ConditionType.ISOLATED, "False"),
+    (ConditionType.SUSPENDED, "True"),
+)
+"""Conditions that explain a wait, and say nothing once it is over."""
+
+
+def cut(message: str) -> str:
+    """`message` as long as a status takes it."""
+    return message if len(message) <= MAX_MESSAGE else message[: MAX_MESSAGE - 1] + "…"
+
+
+def without_waits(status: AlgorithmJobStatus, *keep: ConditionType) -> AlgorithmJobStatus:
+    """`status` less the conditions that explain what the job waits for, but for `keep`."""
+    over = {(type_, word) for type_, word in _WAITS if type_ not in keep}
+    conditions = [c for c in status.conditions if (c.type, c.status) not in over]
+    return status.model_copy(update={"conditions": conditions})
 
 
 def set_condition(
@@ -36,11 +66,12 @@ def failed(world: World, status: AlgorithmJobStatus, verdict: Verdict) -> Algori
     """The job's last word when it did not succeed (a cancelled job has no blame)."""
     job, now = world.job, world.now
     state = State.CANCELLED if verdict.reason is Reason.CANCELLED else State.FAILED
-    status = status.model_copy(
+    message = cut(verdict.message)
+    status = without_waits(status).model_copy(
         update={
             "state": state,
             "reason": str(verdict.reason),
-            "message": verdict.message,
+            "message": message,
             "blame": str(verdict.blame) if verdict.blame else None,
             "exit_code": verdict.exit_code,
             "finished_at": stamp(now),
@@ -50,38 +81,30 @@ def failed(world: World, status: AlgorithmJobStatus, verdict: Verdict) -> Algori
     if verdict.record is not None:
         logs = Logs(stdout_bytes=verdict.record.stdout.bytes, stderr_bytes=verdict.record.stderr.bytes)
         status = status.model_copy(update={"logs": logs})
-    status = set_condition(status, job, now, ConditionType.FAILED, True, verdict.reason, verdict.message)
-    return set_condition(status, job, now, ConditionType.STALLED, True, verdict.reason, verdict.message)
+    step = _STEP_OF.get(verdict.reason)
+    if step is not None and status.algorithm is not None:
+        status = set_condition(status, job, now, step, False, verdict.reason, message)
+    status = set_condition(status, job, now, ConditionType.FAILED, True, verdict.reason, message)
+    return set_condition(status, job, now, ConditionType.STALLED, True, verdict.reason, message)
 
 
 def end_attempt(world: World, status: AlgorithmJobStatus, number: int, verdict: Verdict) -> Decision:
     """Close attempt `number` in status; then either another attempt is due or the job has failed."""
     job, now = world.job, world.now
-    attempts = [
-        a.model_copy(
-            update={
-                "reason": str(verdict.reason),
-                "message": verdict.message,
-                "finished_at": stamp(now),
-            }
-        )
-        if a.number == number
-        else a
-        for a in status.attempts
-    ]
+    ending = {"reason": str(verdict.reason), "message": cut(verdict.message), "finished_at": stamp(now)}
+    attempts = [a.model_copy(update=ending) if a.number == number else a for a in status.attempts]
     status = status.model_copy(update={"attempts": attempts})
-    release = [ReleasePod(a.pod, a.pod_uid) for a in attempts if a.number == number and a.pod_uid]
     if not (verdict.retry and number < job.spec.attempts and not job.spec.cancel and not world.terminating):
-        return Decision(failed(world, status, verdict), [*release])
+        return Decision(failed(world, status, verdict))
     seconds = retry_seconds(world, number)
     message = sentence(Reason.RETRYING, number=number, reason=verdict.reason, seconds=seconds)
-    status = status.model_copy(
+    status = without_waits(status).model_copy(
         update={"state": State.QUEUED, "reason": str(Reason.RETRYING), "message": message}
     )
     for type_ in (ConditionType.STAGED, ConditionType.ISOLATED):
         status = status.model_copy(update={"conditions": without_condition(status.conditions, type_)})
     status = set_condition(status, job, now, ConditionType.SCHEDULED, False, Reason.RETRYING, message)
-    return Decision(status, [*release], requeue=float(seconds))
+    return Decision(status, requeue=float(seconds))
 
 
 def retry_seconds(world: World, number: int) -> int:
@@ -95,7 +118,7 @@ def succeeded(
     """The job succeeded: `manifest` is the one that the collector announced."""
     job, now = world.job, world.now
     run = status.algorithm
-    folder = f"{job.name}/{job.uid}/{number}" if run is not None and run.output_store else None
+    folder = names.attempt_folder(job.name, job.uid, number) if run is not None and run.output_store else None
     attempts = [
         a.model_copy(update={"reason": str(Reason.COMPLETED), "finished_at": stamp(now)})
         if a.number == number
@@ -108,7 +131,7 @@ def succeeded(
         if run is not None
         else set()
     )
-    status = status.model_copy(
+    status = without_waits(status).model_copy(
         update={
             "state": State.SUCCEEDED,
             "reason": str(Reason.COMPLETED),
@@ -127,20 +150,20 @@ def succeeded(
             "observed_generation": job.generation,
         }
     )
-    for type_, reason in (
-        (ConditionType.STAGED, Reason.STAGED),
-        (ConditionType.ISOLATED, Reason.ISOLATED),
-        (ConditionType.COLLECTED, Reason.COLLECTED),
+    for type_, reason, message in (
+        (ConditionType.SCHEDULED, Reason.SCHEDULED, sentence(Reason.SCHEDULED, node=facts.node)),
+        (ConditionType.STAGED, Reason.STAGED, sentence(Reason.STAGED)),
+        (ConditionType.ISOLATED, Reason.ISOLATED, sentence(Reason.ISOLATED)),
+        (ConditionType.COLLECTED, Reason.COLLECTED, sentence(Reason.COLLECTED)),
     ):
-        status = set_condition(status, job, now, type_, True, reason, sentence(reason))
+        status = set_condition(status, job, now, type_, True, reason, message)
     if logs.stderr_bytes:
         message = sentence(Reason.STDERR_OUTPUT, bytes=logs.stderr_bytes)
         status = set_condition(
             status, job, now, ConditionType.STDERR_OUTPUT, True, Reason.STDERR_OUTPUT, message
         )
     status = set_condition(status, job, now, ConditionType.COMPLETE, True, Reason.COMPLETED, "")
-    release = [ReleasePod(a.pod, a.pod_uid) for a in attempts if a.number == number and a.pod_uid]
-    return Decision(status, [*release])
+    return Decision(status)
 
 
 def _outputs(outputs: list[ManifestOutput], folder: str | None, stored: set[str]) -> list[Output]:
@@ -178,7 +201,7 @@ def timing(job: Job, facts: Facts) -> Timing:
         between(stage.finished_at, algorithm.started_at),
     )
     return Timing(
-        queued_seconds=between(job.created_at, facts.scheduled_at),
+        queued_seconds=between(moment(job.status.accepted_at) or job.created_at, facts.scheduled_at),
         pulled_seconds=round(before + after, 1) if before is not None and after is not None else None,
         staged_seconds=between(stage.started_at, stage.finished_at),
         ran_seconds=between(algorithm.started_at, algorithm.finished_at),

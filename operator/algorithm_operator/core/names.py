@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from algorithm_operator.api.base import GROUP
 
 MANAGED_BY = "app.kubernetes.io/managed-by"
@@ -22,7 +25,7 @@ DENY_ALL_POLICY = "algorithm-operator-deny-all"
 STORE_LEASE_PREFIX = "algorithm-operator-store-"
 """A Lease of that name asks the operator for the store Pod of a DataStore, for as long as it is renewed."""
 
-STAGE, COLLECT, ALGORITHM = "stage", "collect", "algorithm"
+STAGE, COLLECT, ALGORITHM, SALVAGE = "stage", "collect", "algorithm", "salvage"
 
 PLAN_MOUNT = "/plan"
 PLAN_FILE = "/plan/plan.json"
@@ -43,6 +46,24 @@ COLLECT_SOCKET = "@algorithm-operator/collect"
 FRAME_PREFIX = "AOM1"
 STORE_PORT = 8080
 MAX_JOB_NAME = 50
+
+
+def labels(role: str, job: str, attempt: int) -> dict[str, str]:
+    """The labels of a Pod of a job."""
+    return {MANAGED_BY: OPERATOR, LABEL_ROLE: role, LABEL_JOB: job, LABEL_ATTEMPT: str(attempt)}
+
+
+def controller(child: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The ownerReference of the object's controller; empty without one."""
+    owners = child["metadata"].get("ownerReferences") or []
+    return next((owner for owner in owners if owner.get("controller")), {})
+
+
+def is_of_a_job(pod: Mapping[str, Any]) -> bool:
+    """Whether the operator made the Pod for some job, be that gone or here."""
+    return controller(pod).get("kind") == "AlgorithmJob" or POD_FINALIZER in (
+        pod["metadata"].get("finalizers") or []
+    )
 
 
 def run_pod(job: str, attempt: int) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,35 +9,26 @@ from algorithm_operator.api.base import API_VERSION
 from algorithm_operator.api.datastore import DataStoreSpec
 from algorithm_operator.api.job import RunSnapshot
 from algorithm_operator.contract.plan import Plan
-from algorithm_operator.core import names, quantity
+from algorithm_operator.core import attempt, names, seal
+from algorithm_operator.core.containers import (
+    algorithm_container,
+    collect_mounts,
+    mount,
+    stage_mounts,
+    stage_resources,
+    step_container,
+)
 from algorithm_operator.core.settings import PodSettings
 
 Body = dict[str, Any]
 GRACE_AFTER_COLLECT_SECONDS = 30
 
-_RESTRICTED: Body = {
-    "allowPrivilegeEscalation": False,
-    "capabilities": {"drop": ["ALL"]},
-    "readOnlyRootFilesystem": True,
-}
 _UNDISTURBED = {
     "cluster-autoscaler.kubernetes.io/safe-to-evict": "false",
     "karpenter.sh/do-not-disrupt": "true",
     "sidecar.istio.io/inject": "false",
     "linkerd.io/inject": "disabled",
 }
-_DOWNWARD = {
-    "HOST_IP": "status.hostIP",
-    "POD_IP": "status.podIP",
-    "POD_NAME": "metadata.name",
-    "POD_UID": "metadata.uid",
-    "NODE_NAME": "spec.nodeName",
-}
-
-
-def canonical(value: Any) -> str:
-    """JSON with sorted keys and no blanks: the form that hashes are taken of."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def owner_reference(*, api_version: str, kind: str, name: str, uid: str) -> Body:
@@ -76,99 +65,10 @@ def sealed_pod_spec(*, uid: int, gid: int, groups: list[int], grace_seconds: int
     }
 
 
-def step_container(
-    name: str, settings: PodSettings, resources: Mapping[str, str], mounts: list[Body]
-) -> Body:
-    """One of our own containers: `python -m algorithm_operator.steps <name>` in the steps image."""
-    env: list[Body] = [
-        {"name": key, "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": path}}}
-        for key, path in _DOWNWARD.items()
-    ]
-    # Where NVIDIA's runtime is the default, an unset variable would hand every GPU to our own containers.
-    env.append({"name": "NVIDIA_VISIBLE_DEVICES", "value": "void"})
-    return {
-        "name": name,
-        "image": settings.steps_image,
-        "imagePullPolicy": "IfNotPresent",
-        "args": [name],
-        "env": env,
-        "resources": {"requests": dict(resources), "limits": dict(resources)},
-        "securityContext": dict(_RESTRICTED),
-        "volumeMounts": mounts,
-    }
-
-
-def _mount(volume: str, path: str, *, read_only: bool = False, sub_path: str | None = None) -> Body:
-    body: Body = {"name": volume, "mountPath": path}
-    if read_only:
-        body["readOnly"] = True
-    if sub_path is not None:
-        body["subPath"] = sub_path
-    return body
-
-
-def _stage_mounts(plan: Plan, volume_of: Mapping[str, str]) -> list[Body]:
-    mounts = [
-        _mount("plan", names.PLAN_MOUNT, read_only=True),
-        _mount("input", names.INPUT_MOUNT),
-        _mount("runner", names.RUNNER_MOUNT),
-        _mount("scratch", names.SCRATCH_MOUNT),
-    ]
-    for planned in plan.inputs:
-        for file in planned.files or []:
-            path = file.path.rstrip("/")
-            mounts.append(_mount(volume_of[file.store], file.mount, read_only=True, sub_path=path))
-    return mounts
-
-
-def _collect_mounts(plan: Plan, volume_of: Mapping[str, str]) -> list[Body]:
-    mounts = [
-        _mount("plan", names.PLAN_MOUNT, read_only=True),
-        _mount("runner", names.RUNNER_MOUNT, read_only=True),
-        _mount("logs", names.LOGS_MOUNT, read_only=True),
-        _mount("input", names.INPUT_MOUNT, read_only=True),
-        _mount("output", names.OUTPUT_MOUNT, read_only=True),
-        _mount("scratch", names.SCRATCH_MOUNT),
-    ]
-    if plan.output_store is not None:
-        store = plan.output_store
-        mounts.append(_mount(volume_of[store.name], names.STORE_MOUNT, sub_path=store.folder))
-    return mounts
-
-
-def _algorithm_container(run: RunSnapshot, settings: PodSettings) -> Body:
-    resources: Body = {"cpu": run.resources.cpu, "memory": run.resources.memory}
-    env: list[Body] = []
-    if run.resources.gpu.count:
-        gpu = settings.gpu_types[run.resources.gpu.type]
-        resources[gpu.resource] = str(run.resources.gpu.count)
-    else:
-        env.append({"name": "NVIDIA_VISIBLE_DEVICES", "value": "void"})
-    body: Body = {
-        "name": names.ALGORITHM,
-        "image": run.image,
-        "imagePullPolicy": "IfNotPresent",
-        # No args, ever: the kubelet expands $(VAR) there; ENTRYPOINT and CMD travel in run.json.
-        "command": [f"{names.RUNNER_MOUNT}/{names.RUNNER_BINARY}"],
-        "resources": {"requests": resources, "limits": dict(resources)},
-        "securityContext": {**_RESTRICTED, "readOnlyRootFilesystem": False},
-        "volumeMounts": [
-            _mount("runner", names.RUNNER_MOUNT, read_only=True),
-            _mount("logs", names.LOGS_MOUNT),
-            _mount("input", names.INPUT_MOUNT, read_only=True),
-            _mount("output", names.OUTPUT_MOUNT),
-            _mount("tmp", names.TMP_MOUNT),
-        ],
-    }
-    if env:
-        body["env"] = env
-    return body
-
-
 def _placement(run: RunSnapshot, settings: PodSettings) -> Body:
-    if not run.resources.gpu.count:
+    gpu = settings.gpu_types.get(run.resources.gpu.type) if run.resources.gpu.count else None
+    if gpu is None:
         return {"tolerations": list(settings.extra_tolerations)} if settings.extra_tolerations else {}
-    gpu = settings.gpu_types[run.resources.gpu.type]
     terms = {"nodeSelectorTerms": gpu.node_selector_terms}
     return {
         "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": terms}},
@@ -199,10 +99,12 @@ def _store_volumes(
 def run_pod(plan: Plan, run: RunSnapshot, stores: Mapping[str, DataStoreSpec], settings: PodSettings) -> Body:
     """The sealed run Pod of one attempt (design: one Pod, one GPU, stage + collect + algorithm)."""
     store_volumes, volume_of, groups = _store_volumes(plan, stores)
-    plan_text = canonical(plan.wire())
-    stage = step_container(names.STAGE, settings, settings.stage_resources, _stage_mounts(plan, volume_of))
+    plan_text = attempt.text(plan)
+    stage = step_container(
+        names.STAGE, settings, stage_resources(run, settings), stage_mounts(plan, volume_of)
+    )
     collect = step_container(
-        names.COLLECT, settings, settings.collect_resources, _collect_mounts(plan, volume_of)
+        names.COLLECT, settings, settings.collect_resources, collect_mounts(plan, volume_of)
     )
     collect["restartPolicy"] = "Always"
     spec: Body = {
@@ -215,7 +117,7 @@ def run_pod(plan: Plan, run: RunSnapshot, stores: Mapping[str, DataStoreSpec], s
         "activeDeadlineSeconds": run.time_limit_seconds,
         **_placement(run, settings),
         "initContainers": [stage, collect],
-        "containers": [_algorithm_container(run, settings)],
+        "containers": [algorithm_container(run, settings)],
         "volumes": [
             {
                 "name": "plan",
@@ -238,7 +140,6 @@ def run_pod(plan: Plan, run: RunSnapshot, stores: Mapping[str, DataStoreSpec], s
             *store_volumes,
         ],
     }
-    digest = hashlib.sha256(canonical([spec, plan_text]).encode()).hexdigest()
     job = plan.job
     return {
         "apiVersion": "v1",
@@ -246,11 +147,11 @@ def run_pod(plan: Plan, run: RunSnapshot, stores: Mapping[str, DataStoreSpec], s
         "metadata": {
             "name": names.run_pod(job.name, job.attempt),
             "namespace": job.namespace,
-            "labels": _labels(names.ROLE_RUN, job.name, job.attempt),
+            "labels": names.labels(names.ROLE_RUN, job.name, job.attempt),
             "annotations": {
                 **_UNDISTURBED,
                 names.ANNOTATION_PLAN: plan_text,
-                names.ANNOTATION_SPEC_HASH: digest,
+                names.ANNOTATION_SPEC_HASH: seal.digest({"spec": spec}),
             },
             "finalizers": [names.POD_FINALIZER],
             "ownerReferences": [
@@ -270,13 +171,13 @@ def salvage_pod(
     alone = plan.model_copy(update={"inputs": []})
     volumes, volume_of, groups = _store_volumes(alone, stores)
     mounts = [
-        _mount(
+        mount(
             volume_of[plan.output_store.name],
             names.STORE_MOUNT,
             read_only=True,
             sub_path=plan.output_store.folder,
         ),
-        _mount("scratch", names.SCRATCH_MOUNT),
+        mount("scratch", names.SCRATCH_MOUNT),
     ]
     job = plan.job
     return {
@@ -285,7 +186,7 @@ def salvage_pod(
         "metadata": {
             "name": names.salvage_pod(job.name, job.attempt),
             "namespace": job.namespace,
-            "labels": _labels(names.ROLE_SALVAGE, job.name, job.attempt),
+            "labels": names.labels(names.ROLE_SALVAGE, job.name, job.attempt),
             "annotations": dict(_UNDISTURBED),
             "ownerReferences": [
                 owner_reference(api_version=API_VERSION, kind="AlgorithmJob", name=job.name, uid=job.uid)
@@ -299,40 +200,3 @@ def salvage_pod(
             "volumes": [{"name": "scratch", "emptyDir": {}}, *volumes],
         },
     }
-
-
-def _labels(role: str, job: str, attempt: int) -> dict[str, str]:
-    return {
-        names.MANAGED_BY: names.OPERATOR,
-        names.LABEL_ROLE: role,
-        names.LABEL_JOB: job,
-        names.LABEL_ATTEMPT: str(attempt),
-    }
-
-
-def mutations(intended: Body, created: Body) -> list[str]:
-    """What the cluster's admission changed in the created Pod that breaks the seal, in words; empty if nothing.
-
-    Only what matters: which containers there are, their image, command, resources and security context.
-    """
-    found: list[str] = []
-    for group in ("initContainers", "containers"):
-        wanted = {c["name"]: c for c in intended["spec"].get(group, [])}
-        present = {c["name"]: c for c in created["spec"].get(group, [])}
-        found += [f"container {name} was added" for name in sorted(present.keys() - wanted.keys())]
-        found += [f"container {name} was removed" for name in sorted(wanted.keys() - present.keys())]
-        for name in sorted(wanted.keys() & present.keys()):
-            found += [
-                f"{field} of container {name} was changed"
-                for field in ("image", "command", "args", "resources", "securityContext")
-                if not _same(field, wanted[name].get(field), present[name].get(field))
-            ]
-    for field in ("activeDeadlineSeconds", "hostNetwork", "hostPID", "serviceAccountName"):
-        if field in intended["spec"] and intended["spec"][field] != created["spec"].get(field):
-            found.append(f"{field} was changed")
-    return found
-
-
-def _same(field: str, wanted: object, present: object) -> bool:
-    # The server writes quantities in its own way ("0.5" comes back as "500m").
-    return quantity.same(wanted, present) if field == "resources" else wanted == present

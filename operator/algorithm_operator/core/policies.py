@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from algorithm_operator.api.reasons import Reason, sentence
 from algorithm_operator.core import names
 
 Policy = Mapping[str, Any]
@@ -55,6 +56,21 @@ def is_closed(policies: Iterable[Policy], labels: Mapping[str, str]) -> bool:
 def opening(policies: Iterable[Policy], labels: Mapping[str, str]) -> str | None:
     """The name of a policy that opens a Pod with `labels`, if there is one."""
     return next((str(p["metadata"]["name"]) for p in policies if opens(p, labels)), None)
+
+
+def unsealed(
+    namespace: str, restricted: bool, policies: Sequence[Policy], labels: Mapping[str, str]
+) -> tuple[Reason, str] | None:
+    """Why a Pod with `labels` would not be sealed in that namespace, or None: Pod Security, then the policies."""
+    if not restricted:
+        return Reason.NAMESPACE_NOT_RESTRICTED, sentence(Reason.NAMESPACE_NOT_RESTRICTED, namespace=namespace)
+    if not is_closed(policies, labels):
+        return Reason.POLICY_MISSING, sentence(
+            Reason.POLICY_MISSING, namespace=namespace, policy=names.DENY_ALL_POLICY
+        )
+    if (conflict := opening(policies, labels)) is not None:
+        return Reason.POLICY_CONFLICT, sentence(Reason.POLICY_CONFLICT, policy=conflict, namespace=namespace)
+    return None
 
 
 def deny_all(namespace: str) -> dict[str, Any]:

@@ -24,7 +24,7 @@ class PodSettings:
     steps_image: str
     gpu_types: dict[str, GpuType]
     stage_resources: dict[str, str] = field(default_factory=lambda: {"cpu": "100m", "memory": "512Mi"})
-    collect_resources: dict[str, str] = field(default_factory=lambda: {"cpu": "100m", "memory": "512Mi"})
+    collect_resources: dict[str, str] = field(default_factory=lambda: {"cpu": "500m", "memory": "512Mi"})
     store_resources: dict[str, str] = field(default_factory=lambda: {"cpu": "100m", "memory": "256Mi"})
     extra_tolerations: list[Dict] = field(default_factory=list)
     isolation_strict: bool = True

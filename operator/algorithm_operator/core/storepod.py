@@ -9,12 +9,16 @@ from typing import Any
 from algorithm_operator.api.base import API_VERSION
 from algorithm_operator.api.datastore import DataStoreSpec
 from algorithm_operator.core import names
+from algorithm_operator.core.containers import Body, step_container
 from algorithm_operator.core.facts import moment
-from algorithm_operator.core.pods import Body, owner_reference, sealed_pod_spec, step_container
+from algorithm_operator.core.pods import owner_reference, sealed_pod_spec
 from algorithm_operator.core.settings import PodSettings
 
 OUR_UID = 65532
 """The uid and gid of our images."""
+
+
+MAX_LEASE_SECONDS = 3600
 
 
 def store_pod(*, namespace: str, name: str, uid: str, spec: DataStoreSpec, settings: PodSettings) -> Body:
@@ -70,12 +74,18 @@ def _near_gpus(settings: PodSettings) -> Body:
     return {"tolerations": tolerations, **({"affinity": affinity} if affinity else {})}
 
 
-def wanted_until(leases: Iterable[Mapping[str, Any]]) -> datetime | None:
-    """Until when the store Pod is wanted: the latest end of the leases that ask for it."""
+def wanted_until(leases: Iterable[Mapping[str, Any]], now: datetime) -> datetime | None:
+    """Until when the store Pod is wanted: the latest end of the leases that ask for it.
+
+    Leases are written by users' machines: one of more than an hour counts as an hour, and one that was renewed more
+    than an hour from now is no wish but a wrong clock, and counts for nothing.
+    """
+    most = timedelta(seconds=MAX_LEASE_SECONDS)
     ends = []
     for lease in leases:
         spec = lease.get("spec") or {}
         renewed = moment(spec.get("renewTime")) or moment(spec.get("acquireTime"))
-        if renewed is not None:
-            ends.append(renewed + timedelta(seconds=min(int(spec.get("leaseDurationSeconds") or 0), 3600)))
+        seconds = max(0, min(int(spec.get("leaseDurationSeconds") or 0), MAX_LEASE_SECONDS))
+        if renewed is not None and renewed - now <= most:
+            ends.append(renewed + timedelta(seconds=seconds))
     return max(ends, default=None)

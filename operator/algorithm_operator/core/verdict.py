@@ -61,9 +61,10 @@ def _say(reason: Reason, facts: Facts, **arguments: object) -> Verdict:
 def judge(facts: Facts, run: RunSnapshot, *, cancelled: bool = False) -> Verdict:
     """The verdict on an attempt whose Pod has ended (`facts.ended`) or was given up."""
     report = facts.collect_report
-    if facts.algorithm.exit_code == 0 and facts.collect.exit_code == 0 and report and report.ok:
+    announced = report.manifest_sha256 if report and report.ok else None
+    if facts.algorithm.exit_code == 0 and facts.collect.exit_code == 0 and report and announced:
         # All the evidence is there: neither a late deletion nor a deadline that passed while collecting unmakes it.
-        return Verdict(Reason.COMPLETED, "", 0, report.exit, report.manifest_sha256)
+        return Verdict(Reason.COMPLETED, "", 0, report.exit, announced)
     if cancelled:
         return _say(Reason.CANCELLED, facts)
     for look in (_disrupted, _not_staged, _not_started, _algorithm_failed):

@@ -8,6 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from algorithm_operator.api.datastore import DataStoreSpec
 from algorithm_operator.api.job import RunSnapshot
 from algorithm_operator.api.reasons import Reason, sentence
 from algorithm_operator.api.text import shown
@@ -51,11 +52,15 @@ class Waiting:
 
 
 def explain(
-    facts: Facts, run: RunSnapshot, nodes: Iterable[Node] | None, settings: PodSettings
+    facts: Facts,
+    run: RunSnapshot,
+    nodes: Iterable[Node] | None,
+    stores: Mapping[str, DataStoreSpec],
+    settings: PodSettings,
 ) -> Waiting | None:
     """What the attempt waits for, or None if it moves. `nodes` is None where the operator may not list them."""
     if facts.node is None:
-        return _unscheduled(facts, run, nodes, settings) if facts.unschedulable else None
+        return _unscheduled(facts, run, nodes, stores, settings) if facts.unschedulable else None
     containers = (
         ("stage", settings.steps_image, facts.stage),
         ("collect", settings.steps_image, facts.collect),
@@ -81,14 +86,18 @@ def _stuck(name: str, image: str, container: Container, facts: Facts, settings: 
 
 
 def _unscheduled(
-    facts: Facts, run: RunSnapshot, nodes: Iterable[Node] | None, settings: PodSettings
+    facts: Facts,
+    run: RunSnapshot,
+    nodes: Iterable[Node] | None,
+    stores: Mapping[str, DataStoreSpec],
+    settings: PodSettings,
 ) -> Waiting:
     why = shown(facts.unschedulable, 600)
     if "persistentvolumeclaim" in why and ("not found" in why or "being deleted" in why):
-        return Waiting(
-            Reason.CLAIM_NOT_FOUND,
-            sentence(Reason.CLAIM_NOT_FOUND, store=shown(run.output_store or "of an input"), why=why),
-        )
+        claims = {f'"{spec.persistent_volume_claim.claim_name}"': name for name, spec in stores.items()}
+        store = next((name for claim, name in claims.items() if claim in why), "of the job")
+        message = sentence(Reason.CLAIM_NOT_FOUND, store=shown(store), why=why.rstrip("."))
+        return Waiting(Reason.CLAIM_NOT_FOUND, message)
     if "unbound immediate PersistentVolumeClaims" in why or "volume node affinity conflict" in why:
         return Waiting(Reason.CLAIM_NOT_BOUND, sentence(Reason.CLAIM_NOT_BOUND, why=why))
     gpu = run.resources.gpu

@@ -77,9 +77,10 @@ class Algorithm:
 class World:
     """All that a decision about one job may look at.
 
-    `pods`: its run Pods by attempt. `foreign`: Pods of an earlier job of the same name. `restricted`: whether the
-    namespace enforces the restricted Pod Security Standard. `targets`: what the gate must find closed; None while the
-    canary is not proven alive. `nodes`: None where they may not be listed or were not needed yet.
+    `pods`, `salvage`: its run and salvage Pods by attempt. `foreign`: Pods of an earlier job of the same name.
+    `unreadable`: why an Algorithm or DataStore of the namespace could not be read, by "Kind/name". `restricted`:
+    whether the namespace enforces the restricted Pod Security Standard. `targets`: what the gate must find closed;
+    None while the canary is not proven alive. `nodes`: None where they may not be listed or were not needed yet.
     """
 
     job: Job
@@ -87,8 +88,9 @@ class World:
     settings: PodSettings
     algorithm: Algorithm | None = None
     stores: Mapping[str, DataStoreSpec] = field(default_factory=dict)
+    unreadable: Mapping[str, str] = field(default_factory=dict)
     pods: Mapping[int, Object] = field(default_factory=dict)
-    salvage: Object | None = None
+    salvage: Mapping[int, Object] = field(default_factory=dict)
     foreign: Sequence[Object] = field(default_factory=list)
     restricted: bool = False
     terminating: bool = False
@@ -106,7 +108,7 @@ class World:
 
 @dataclass(frozen=True, slots=True)
 class CreatePod:
-    """Create that Pod; 409 → adopt if it is the same, else wait."""
+    """Create that Pod; where the name is taken already: look whose it is."""
 
     body: dict[str, Any]
 
@@ -142,14 +144,16 @@ class ReadManifest:
 
     pod: str
     container: str
+    number: int
     verdict: Verdict
 
 
 @dataclass(frozen=True, slots=True)
 class ConfirmGone:
-    """The Pod is not in our store though it was created: believe it only after a live look."""
+    """The Pod of attempt `number` is not in our store though it was created: believe it only after a live look."""
 
     pod: str
+    number: int
 
 
 @dataclass(frozen=True, slots=True)

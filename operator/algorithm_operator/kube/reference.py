@@ -35,10 +35,6 @@ class Reference:
         """Where the registry's API answers: Docker Hub's is elsewhere than its name."""
         return "registry-1.docker.io" if self.registry == DOCKER_HUB else self.registry
 
-    def pinned(self, digest: str) -> str:
-        """The reference by digest alone."""
-        return f"{self.registry}/{self.repository}@{digest}"
-
 
 def parse(text: str) -> Reference:
     """`text` as a reference; ValueError says what is wrong with it.

@@ -18,7 +18,7 @@ import aiohttp
 import orjson
 
 from algorithm_operator import __version__
-from algorithm_operator.api.algorithm import ResolvedImage, User
+from algorithm_operator.api.algorithm import ResolvedImage
 from algorithm_operator.api.reasons import Reason, sentence
 from algorithm_operator.api.text import shown
 from algorithm_operator.kube.reference import DIGEST, Reference, parse
@@ -65,7 +65,9 @@ async def resolve(reference: str, insecure_hosts: Collection[str] = ()) -> Resol
     """Digest and configuration of the linux/amd64 image that `reference` names now; ImageError if there is none.
 
     The digest is that of the image's own manifest, even if `reference` names an index of several platforms.
-    `uid` and `gid` are set if USER is numeric. Whether the user is acceptable is `user_of`'s to say.
+    `uid` and `gid` are set if USER is numeric; gid = uid where USER names none: Docker would take the group from the
+    image's /etc/passwd, else 0, which is root's; a Pod must name one that is neither unknown nor 0. Whether command
+    and user are acceptable is for others to say (core/acceptable.py).
     """
     try:
         parsed = parse(reference)
@@ -79,29 +81,6 @@ async def resolve(reference: str, insecure_hosts: Collection[str] = ()) -> Resol
             return await look_up.image(reference)
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
         raise look_up.unreachable(str(error) or f"no answer within {REQUEST_TIMEOUT:g} s") from error
-
-
-def user_of(image: ResolvedImage, override: User | None) -> User:
-    """Who the algorithm runs as: `override`, else the image's numeric USER; ImageError for root and for names.
-
-    A USER without a group gets gid = uid: Docker would take the group from the image's /etc/passwd, else 0, which
-    is root's; a Pod must name one that is neither unknown nor 0.
-    """
-    if override is not None:
-        return override
-    user = image.user or ""
-    if user.partition(":")[0] in ("", "root", "0") or image.uid == 0:
-        raise ImageError(Reason.IMAGE_RUNS_AS_ROOT)
-    if image.uid is None or image.gid is None:
-        raise ImageError(Reason.IMAGE_USER_IS_A_NAME, user=shown(user))
-    if image.gid == 0:
-        raise ImageError(Reason.IMAGE_RUNS_AS_ROOT)
-    return User(uid=image.uid, gid=image.gid)
-
-
-def pinned(reference: str, digest: str) -> str:
-    """`reference` with its tag replaced by `digest`, registry and repository written out in full."""
-    return parse(reference).pinned(digest)
 
 
 def _numeric(user: str) -> tuple[int, int] | None:
@@ -150,17 +129,15 @@ class _LookUp:
         if (platform := (config.get("os"), config.get("architecture"))) != ("linux", "amd64"):
             raise ImageError(Reason.IMAGE_PLATFORM, why=shown(f"it is for {platform[0]}/{platform[1]}"))
         run = _mapping(config.get("config"))
-        user = _text(run.get("User"), 255) or None
+        user = _text("USER", run.get("User"), 255) or None
         ids = _numeric(user) if user else None
-        entrypoint, cmd = _words(run.get("Entrypoint"), 64), _words(run.get("Cmd"), 256)
-        if entrypoint is None and cmd is None:
-            raise ImageError(Reason.IMAGE_NO_COMMAND)
+        entrypoint, cmd = _words("ENTRYPOINT", run.get("Entrypoint"), 64), _words("CMD", run.get("Cmd"), 256)
         return ResolvedImage(
             reference=reference,
             digest=digest,
             entrypoint=entrypoint,
             cmd=cmd,
-            working_dir=_text(run.get("WorkingDir"), 1024) or None,
+            working_dir=_text("WORKDIR", run.get("WorkingDir"), 1024) or None,
             user=user,
             uid=ids[0] if ids else None,
             gid=ids[1] if ids else None,
@@ -290,20 +267,28 @@ def _mapping(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _text(value: object, limit: int) -> str:
+def _text(what: str, value: object, limit: int) -> str:
     if value is None:
         return ""
-    if not isinstance(value, str) or len(value) > limit:
-        raise ImageError(Reason.IMAGE_PLATFORM, why="its configuration is not valid")
+    if not isinstance(value, str):
+        raise ImageError(Reason.IMAGE_INVALID, why=f"its {what} is not text")
+    if len(value) > limit:
+        raise ImageError(
+            Reason.IMAGE_INVALID,
+            why=f"its {what} has {len(value)} characters, more than {limit} in one piece",
+        )
     return value
 
 
-def _words(value: object, limit: int) -> list[str] | None:
+def _words(what: str, value: object, limit: int) -> list[str] | None:
+    """A list of words as `ResolvedImage` takes it."""
     if not value:
         return None
-    if not isinstance(value, list) or len(value) > limit:
-        raise ImageError(Reason.IMAGE_PLATFORM, why="its configuration is not valid")
-    return [_text(word, 32768) for word in value]
+    if not isinstance(value, list):
+        raise ImageError(Reason.IMAGE_INVALID, why=f"its {what} is not a list")
+    if len(value) > limit:
+        raise ImageError(Reason.IMAGE_INVALID, why=f"its {what} has {len(value)} words, more than {limit}")
+    return [_text(what, word, 4096) for word in value]
 
 
 def _size(manifest: Mapping[str, Any]) -> int | None:

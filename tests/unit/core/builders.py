@@ -9,6 +9,7 @@ from algorithm_operator.api.algorithm import User
 from algorithm_operator.api.datastore import DataStoreSpec
 from algorithm_operator.api.job import RunSnapshot
 from algorithm_operator.contract.plan import Target
+from algorithm_operator.core import names, seal
 from algorithm_operator.core.settings import GpuType, PodSettings
 from algorithm_operator.core.world import Algorithm, Job, World
 
@@ -38,7 +39,11 @@ ALGORITHM: dict[str, Any] = {
                     {"slug": "smoothing", "kind": "Float"},
                 ],
                 "outputs": [
-                    {"slug": "tissues", "kind": "Segmentation"},
+                    {
+                        "slug": "tissues",
+                        "kind": "Segmentation",
+                        "overlaySegments": [{"name": "CSF", "voxelValue": 1}],
+                    },
                     {"slug": "results", "kind": "Anything", "storeInStatus": True},
                 ],
             }
@@ -184,7 +189,7 @@ def pod(
         "creationTimestamp": at(-30),
         "finalizers": ["algorithm-operator.dev/accounting"],
         "labels": {"algorithm-operator.dev/attempt": str(attempt)},
-        "ownerReferences": [{"uid": "job-uid", "controller": True}],
+        "ownerReferences": [{"kind": "AlgorithmJob", "uid": "job-uid", "controller": True}],
     }
     if "deletion" in status:
         meta["deletionTimestamp"] = at(status.pop("deletion"))
@@ -192,9 +197,11 @@ def pod(
     conditions = list(status.pop("conditions", []))
     if node is not None:
         conditions.append({"type": "PodScheduled", "status": "True", "lastTransitionTime": at(-20)})
+    spec: dict[str, Any] = {**({"nodeName": node} if node else {}), "activeDeadlineSeconds": 7200}
+    meta["annotations"] = {names.ANNOTATION_SPEC_HASH: seal.digest({"spec": spec})}
     return {
         "metadata": meta,
-        "spec": {**({"nodeName": node} if node else {}), "activeDeadlineSeconds": 7200},
+        "spec": spec,
         "status": {
             "phase": phase,
             "startTime": at(-20),

@@ -13,9 +13,10 @@ from algorithm_operator.api.job import AlgorithmJobStatus, State
 from algorithm_operator.api.reasons import Reason
 from algorithm_operator.contract.manifest import Manifest
 from algorithm_operator.core import attempt, names
-from algorithm_operator.core.decide import decide, lost, salvage, teardown
+from algorithm_operator.core.decide import decide, teardown
 from algorithm_operator.core.ending import succeeded
 from algorithm_operator.core.facts import facts_of
+from algorithm_operator.core.following import lost, unread
 from algorithm_operator.core.verdict import judge
 from algorithm_operator.core.world import (
     ConfirmGone,
@@ -165,18 +166,33 @@ def test_a_refused_job_fails_before_any_pod() -> None:
 @pytest.mark.parametrize(
     ("shape", "state"),
     [
-        ({"node": None}, State.QUEUED),
         ({"stage": waiting("PodInitializing")}, State.STAGING),
         ({"stage": running()}, State.STAGING),
         ({"stage": DONE, "collect": running(), "main": running()}, State.RUNNING),
         ({"stage": DONE, "collect": running(), "main": terminated(0)}, State.COLLECTING),
     ],
-    ids=["no node", "pulling", "staging", "running", "collecting"],
+    ids=["pulling", "staging", "running", "collecting"],
 )
 def test_state_follows_the_pod(shape: dict[str, Any], state: State) -> None:
     decision = decide(world(job(accepted()), pods={1: pod(**shape)}))
     assert decision.status.state is state
     assert [a.pod_uid for a in decision.status.attempts] == ["pod-uid-1"]
+
+
+UNSCHEDULED = {"type": "PodScheduled", "status": "False", "message": "0/1 nodes are available"}
+
+
+def test_an_attempt_is_recorded_as_soon_as_there_is_something_to_say() -> None:
+    silent = decide(world(job(accepted()), pods={1: pod(node=None)}))
+    assert silent.status.attempts == []
+    told = decide(world(job(accepted()), pods={1: pod(node=None, conditions=[UNSCHEDULED])}))
+    assert told.status.state is State.QUEUED
+    assert [a.pod_uid for a in told.status.attempts] == ["pod-uid-1"]
+    assert told.needs_nodes
+    placed = decide(world(job(told.status), pods={1: pod()}))
+    assert (placed.status.state, placed.status.reason) == (State.STAGING, None)
+    assert (scheduled := find(placed.status.conditions, "Scheduled")) is not None
+    assert (scheduled.status, scheduled.message) == ("True", "The Pod is on node gpu-7.")
 
 
 def test_a_look_at_an_unchanged_job_writes_nothing() -> None:
@@ -229,9 +245,9 @@ def test_infrastructure_is_tried_again_under_a_new_number() -> None:
     assert first.status.state is State.QUEUED
     assert first.status.attempts[0].reason == Reason.POD_DELETED
     early = decide(world(job(first.status), pods={1: ended}))
-    assert kinds(early) == []
+    assert kinds(early) == ["ReleasePod"]
     later = decide(world(job(first.status), pods={1: ended}, now=NOW + timedelta(seconds=11)))
-    (create,) = later.actions
+    *_, create = later.actions
     assert isinstance(create, CreatePod)
     assert create.body["metadata"]["name"] == "case-001-2-run"
 
@@ -257,8 +273,8 @@ def test_attempts_are_bounded() -> None:
 
 def test_a_pod_that_is_not_in_the_store_is_looked_for_before_it_counts_as_gone() -> None:
     decision = decide(world(job(followed())))
-    assert decision.actions == [ConfirmGone("case-001-1-run")]
-    gone = lost(world(job(followed())))
+    assert decision.actions == [ConfirmGone("case-001-1-run", 1)]
+    gone = lost(world(job(followed())), 1)
     assert gone.status.attempts[0].reason == Reason.POD_DELETED
 
 
@@ -288,17 +304,16 @@ def test_a_leaving_job_takes_its_pods_along() -> None:
 
 def test_the_manifest_is_salvaged_once_and_only_from_a_store() -> None:
     ended = {1: pod(stage=DONE, main=terminated(0), collect=collected())}
-    plan = salvage(world(job(followed()), pods=ended), 1)
-    assert plan is not None
+    plan = unread(world(job(followed()), pods=ended), 1, "gone")
     assert isinstance(plan.actions[0], CreatePod)
     assert plan.actions[0].body["metadata"]["name"] == "case-001-1-salvage"
     done = {"metadata": {"name": "case-001-1-salvage", "uid": "s"}, "status": {"phase": "Succeeded"}}
-    again = decide(world(job(followed()), pods=ended, salvage=done))
+    again = decide(world(job(followed()), pods=ended, salvage={1: done}))
     (read,) = again.actions
     assert isinstance(read, ReadManifest)
     assert (read.pod, read.container) == ("case-001-1-salvage", "salvage")
     homeless = accepted(algorithm=run().model_copy(update={"output_store": None}))
-    assert salvage(world(job(homeless), pods=ended), 1) is None
+    assert kinds(unread(world(job(homeless), pods=ended), 1, "gone")) == []
 
 
 def manifest(value: Any) -> Manifest:

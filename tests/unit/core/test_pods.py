@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from algorithm_operator.contract.plan import Plan
-from algorithm_operator.core import attempt, names, pods
+from algorithm_operator.core import attempt, names, pods, seal
 from algorithm_operator.core.storepod import store_pod
 from algorithm_operator.core.world import Job
 from tests.unit.core.builders import JOB, SETTINGS, STORES, TARGETS, run
@@ -133,14 +133,14 @@ def test_the_plan_survives_its_way() -> None:
 def test_a_mutated_pod_is_noticed(change: Any, words: str) -> None:
     created = copy.deepcopy(built())
     change(created["spec"])
-    assert words in pods.mutations(built(), created)
+    assert words in seal.mutations(built(), created)
 
 
 def test_what_the_server_writes_in_its_own_way_is_no_mutation() -> None:
     created = copy.deepcopy(built())
     created["spec"]["containers"][0]["resources"]["limits"]["cpu"] = "2000m"
     created["spec"]["tolerations"].append({"key": "node.kubernetes.io/not-ready", "operator": "Exists"})
-    assert pods.mutations(built(), created) == []
+    assert seal.mutations(built(), created) == []
 
 
 @pytest.mark.parametrize(

@@ -26,12 +26,11 @@ def test_references(text: str, expected: Reference) -> None:
     assert parse(text) == expected
 
 
-def test_versions_hosts_and_pins() -> None:
+def test_versions_and_hosts() -> None:
     assert parse(f"a:1@{DIGEST}").version == DIGEST
     assert parse("a").version == "latest"
     assert parse("a").host == "registry-1.docker.io"
     assert parse("h:5/a").host == "h:5"
-    assert parse("a:1").pinned(DIGEST) == f"docker.io/library/a@{DIGEST}"
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,10 @@ import orjson
 import pytest
 from aiohttp import web
 
-from algorithm_operator.api.algorithm import ResolvedImage, User
+from algorithm_operator.api.algorithm import ResolvedImage
 from algorithm_operator.api.reasons import Reason
 from algorithm_operator.kube import registry
-from algorithm_operator.kube.registry import ImageError, pinned, resolve, user_of
+from algorithm_operator.kube.registry import ImageError, resolve
 from tests.unit.kube.fake_api import served
 
 OCI = "application/vnd.oci.image.manifest.v1+json"
@@ -115,7 +115,6 @@ async def test_an_image(server: Registry) -> None:
         size_bytes=42,
     )
     assert (await server.resolve(f"@{digest}")).digest == digest
-    assert pinned(f"{server.host}/team/algo:1", digest) == f"{server.host}/team/algo@{digest}"
 
 
 async def test_an_index_gives_the_image_of_our_platform(server: Registry) -> None:
@@ -267,12 +266,22 @@ async def test_an_index_within_an_index(server: Registry) -> None:
 )
 async def test_configurations_that_are_none(server: Registry, config: dict[str, Any]) -> None:
     server.add("1", config)
-    assert (await server.refused()).reason is Reason.IMAGE_PLATFORM
+    assert (await server.refused()).reason is Reason.IMAGE_INVALID
+
+
+async def test_a_refused_configuration_says_what_and_how_much(server: Registry) -> None:
+    server.add("1", {"Entrypoint": ["x"] * 65})
+    assert "its ENTRYPOINT has 65 words, more than 64" in (await server.refused()).message
+    server.add("1", {"Cmd": ["x" * 4097]})
+    assert "its CMD has 4097 characters, more than 4096" in (await server.refused()).message
+    digest = server.add("1", {"Entrypoint": ["x"] * 64, "Cmd": ["y" * 4096] * 256})
+    assert (await server.resolve()).digest == digest
 
 
 async def test_nothing_to_start(server: Registry) -> None:
     server.add("1", {"User": "1000", "Entrypoint": [], "Cmd": None})
-    assert (await server.refused()).reason is Reason.IMAGE_NO_COMMAND
+    found = await server.resolve()
+    assert (found.entrypoint, found.cmd) == (None, None)
 
 
 def challenge(realm: str, service: str = "r") -> web.Response:
@@ -373,38 +382,20 @@ async def test_redirects_end(server: Registry) -> None:
     assert len(server.requests) == 2 + registry.MAX_REDIRECTS
 
 
-def image(user: str | None) -> ResolvedImage:
-    ids = registry._numeric(user) if user else None
-    return ResolvedImage(
-        reference="a", digest="d", user=user, uid=ids[0] if ids else None, gid=ids[1] if ids else None
-    )
-
-
 @pytest.mark.parametrize(
     ("user", "expected"),
     [("1000", (1000, 1000)), ("1000:1001", (1000, 1001)), ("4294967294", (4294967294, 4294967294))],
 )
-def test_users(user: str, expected: tuple[int, int]) -> None:
-    assert user_of(image(user), None) == User(uid=expected[0], gid=expected[1])
-
-
-@pytest.mark.parametrize("user", [None, "", "root", "0", "00", "0:1000", "root:root", "1000:0"])
-def test_root(user: str | None) -> None:
-    with pytest.raises(ImageError) as caught:
-        user_of(image(user), None)
-    assert caught.value.reason is Reason.IMAGE_RUNS_AS_ROOT
+async def test_a_user_by_number(server: Registry, user: str, expected: tuple[int, int]) -> None:
+    server.add("1", {"User": user, "Cmd": ["x"]})
+    found = await server.resolve()
+    assert (found.uid, found.gid) == expected
 
 
 @pytest.mark.parametrize(
     "user", ["algorithm", "1000:users", "1000:", "-1", "4294967295", "99999999999", "１０"]
 )
-def test_names(user: str) -> None:
-    with pytest.raises(ImageError) as caught:
-        user_of(image(user), None)
-    assert caught.value.reason is Reason.IMAGE_USER_IS_A_NAME
-    assert user in caught.value.message
-
-
-@pytest.mark.parametrize("user", [None, "root", "algorithm", "5"])
-def test_a_stated_user_wins(user: str | None) -> None:
-    assert user_of(image(user), User(uid=7, gid=8)) == User(uid=7, gid=8)
+async def test_a_user_by_name(server: Registry, user: str) -> None:
+    server.add("1", {"User": user, "Cmd": ["x"]})
+    found = await server.resolve()
+    assert (found.user, found.uid, found.gid) == (user, None, None)

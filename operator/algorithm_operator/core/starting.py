@@ -1,0 +1,116 @@
+"""An accepted job: its Pod is created once everything that seals it is in place. Pure."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from algorithm_operator.api.conditions import ConditionType, find, is_true, without_condition
+from algorithm_operator.api.job import State
+from algorithm_operator.api.reasons import Reason, sentence
+from algorithm_operator.contract.plan import Plan
+from algorithm_operator.core import attempt, names, pods, policies
+from algorithm_operator.core.admission import wait
+from algorithm_operator.core.ending import failed, retry_seconds, set_condition
+from algorithm_operator.core.facts import facts_of, moment
+from algorithm_operator.core.verdict import Verdict
+from algorithm_operator.core.world import CreatePod, Decision, World
+
+DENIED_AGAIN_SECONDS = (10.0, 60.0)
+"""A Pod that the cluster refused is tried again that often: at first, and after a while."""
+
+
+def start(world: World, number: int) -> Decision:
+    """Create the Pod of attempt `number`, or say what it waits for."""
+    job, status = world.job, world.job.status
+    if job.spec.cancel:
+        return Decision(failed(world, status, Verdict(Reason.CANCELLED, sentence(Reason.CANCELLED))))
+    if job.spec.suspend and not status.attempts:
+        return _suspended(world)
+    if is_true(status.conditions, ConditionType.SUSPENDED):
+        status = status.model_copy(
+            update={
+                "state": State.QUEUED,
+                "reason": None,
+                "message": "",
+                "conditions": without_condition(status.conditions, ConditionType.SCHEDULED),
+            }
+        )
+        status = set_condition(status, job, world.now, ConditionType.SUSPENDED, False, Reason.ACCEPTED, "")
+    if status.attempts and (last := moment(status.attempts[-1].finished_at)) is not None:
+        due = last + timedelta(seconds=retry_seconds(world, status.attempts[-1].number))
+        if due > world.now:
+            return Decision(status, requeue=(due - world.now).total_seconds())
+    if held_back := _held_back(world):
+        reason, message = held_back
+        type_ = ConditionType.ISOLATED if reason is Reason.ISOLATION_UNVERIFIED else ConditionType.SCHEDULED
+        return wait(world, status, type_, reason, message)
+    body = pods.run_pod(planned(world, number), world.run, world.stores, world.settings)
+    return Decision(status, [CreatePod(body)])
+
+
+def planned(world: World, number: int) -> Plan:
+    """The plan of attempt `number`."""
+    job = world.job
+    return attempt.plan(
+        namespace=job.namespace,
+        job=job.name,
+        job_uid=job.uid,
+        attempt=number,
+        spec=job.spec,
+        run=world.run,
+        targets=world.targets or [],
+        settings=world.settings,
+    )
+
+
+def denied(world: World, reason: Reason, message: str) -> Decision:
+    """The cluster did not take the Pod: the job waits, and says why. No attempt is consumed."""
+    said = find(world.job.status.conditions, ConditionType.SCHEDULED)
+    since = moment(said.last_transition_time) if said is not None and said.status == "False" else None
+    waited = (world.now - since).total_seconds() if since is not None else 0.0
+    first, most = DENIED_AGAIN_SECONDS
+    again = min(max(waited / 4, first), most)
+    return wait(world, world.job.status, ConditionType.SCHEDULED, reason, message, requeue=again)
+
+
+def _suspended(world: World) -> Decision:
+    message = sentence(Reason.SUSPENDED)
+    decision = wait(
+        world,
+        world.job.status,
+        ConditionType.SCHEDULED,
+        Reason.SUSPENDED,
+        message,
+        state=State.SUSPENDED,
+        keep=(ConditionType.SUSPENDED,),
+    )
+    return Decision(
+        set_condition(
+            decision.status, world.job, world.now, ConditionType.SUSPENDED, True, Reason.SUSPENDED, ""
+        )
+    )
+
+
+def _held_back(world: World) -> tuple[Reason, str] | None:
+    """What still keeps the job's Pod from being created, in the order in which an admin would mend it."""
+    job, run, namespace = world.job, world.run, world.job.namespace
+    for pod in [*world.foreign, *world.pods.values()]:
+        facts = facts_of(pod)
+        if pod in world.foreign or not facts.ended:
+            return Reason.PREDECESSOR_LEAVING, sentence(Reason.PREDECESSOR_LEAVING, pod=facts.name)
+    for store in attempt.stores_of(job.spec, run.output_store):
+        if (why := world.unreadable.get(f"DataStore/{store}")) is not None:
+            return Reason.STORE_NOT_READY, sentence(Reason.STORE_NOT_READY, store=store, why=why)
+        if store not in world.stores:
+            return Reason.STORE_NOT_FOUND, sentence(Reason.STORE_NOT_FOUND, store=store, namespace=namespace)
+    gpu = run.resources.gpu
+    if gpu.count and gpu.type not in world.settings.gpu_types:
+        known = ", ".join(sorted(world.settings.gpu_types)) or "none"
+        return Reason.GPU_TYPE_UNKNOWN, sentence(Reason.GPU_TYPE_UNKNOWN, type=gpu.type, known=known)
+    labels = names.labels(names.ROLE_RUN, job.name, len(world.job.status.attempts) + 1)
+    if (unsealed := policies.unsealed(namespace, world.restricted, world.policies, labels)) is not None:
+        return unsealed
+    if world.targets is None:
+        canary = world.settings.canary_service
+        return Reason.ISOLATION_UNVERIFIED, sentence(Reason.ISOLATION_UNVERIFIED, canary=canary)
+    return None
