@@ -192,10 +192,20 @@ def _cluster(namespace: str | None, context: str | None, kubeconfig: str | None)
     return connect(Target(namespace, context, kubeconfig))
 
 
+def command_first(arguments: list[str]) -> list[str]:
+    """`-n NAME get` as `get -n NAME`: kubectl takes these options in either place."""
+    leading, rest = [], list(arguments)
+    while rest and rest[0].partition("=")[0] in ("-n", "--namespace", "--context", "--kubeconfig"):
+        leading.append(rest.pop(0))
+        if "=" not in leading[-1] and rest:
+            leading.append(rest.pop(0))
+    return [*rest[:1], *leading, *rest[1:]]
+
+
 def main() -> None:
     """The console script; also `python -m algorithm_operator.cli`."""
     try:
-        app()
+        app(command_first(sys.argv[1:]))
     except CliError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)

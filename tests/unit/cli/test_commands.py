@@ -228,3 +228,18 @@ def test_help_needs_no_cluster(call: Call, monkeypatch: pytest.MonkeyPatch, caps
     for command in ("upload", "download", "run", "get", "logs", "explain", "cancel", "version"):
         assert command in listed
         assert call(command, "--help") == 0
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (["get", "-n", "a"], ["get", "-n", "a"]),
+        (["-n", "a", "get", "job"], ["get", "-n", "a", "job"]),
+        (["--context=c", "--namespace", "a", "get"], ["get", "--context=c", "--namespace", "a"]),
+        (["-h"], ["-h"]),
+        (["-n"], ["-n"]),
+        ([], []),
+    ],
+)
+def test_options_of_kubectl_stand_in_either_place(given: list[str], expected: list[str]) -> None:
+    assert program.command_first(given) == expected
