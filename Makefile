@@ -136,7 +136,7 @@ test: ## Every test: the unit tests first and alone, then all others on one clus
 	@$(MAKE) check-generated
 	@$(MAKE) images
 	$(call say,tests on the cluster)
-	@$(with-cluster) $(BIN)/pytest tests examples --ignore=tests/unit -m 'not bench'
+	@$(with-cluster) $(BIN)/pytest tests examples --ignore=tests/unit -m 'not bench' --durations=15 --durations-min=1
 
 .PHONY: clean
 clean: ## Remove what was built here; the cluster and its cache stay

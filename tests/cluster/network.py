@@ -132,7 +132,8 @@ def leftovers() -> list[str]:
     found = [f"interface {name}" for name in _pod_interfaces()]
     if Path(f"/sys/class/net/{BRIDGE}").exists():
         found.append(f"interface {BRIDGE}")
-    routes = run("ip", "route", "show").stdout
+    # Without the programs, which `up` installs, there is nothing of ours.
+    routes = run("ip", "route", "show", check=False).stdout
     found += [
         f"route {line.strip()}" for line in routes.splitlines() if POD_RANGE in line or SERVICE_RANGE in line
     ]

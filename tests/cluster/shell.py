@@ -28,17 +28,21 @@ def run(
     check: bool = True,
 ) -> subprocess.CompletedProcess[str]:
     """Run a command to its end with its output captured; one that fails is a ClusterError with its last words."""
-    done = subprocess.run(
-        [str(part) for part in argv],
-        input=stdin,
-        stdin=subprocess.DEVNULL if stdin is None else None,
-        capture_output=True,
-        text=True,
-        errors="replace",
-        env={**os.environ, **(env or {})},
-        cwd=cwd,
-        check=False,
-    )
+    try:
+        done = subprocess.run(
+            [str(part) for part in argv],
+            input=stdin,
+            stdin=subprocess.DEVNULL if stdin is None else None,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            env={**os.environ, **(env or {})},
+            cwd=cwd,
+            check=False,
+        )
+    except FileNotFoundError as error:
+        # A program that is not installed, as a shell says it.
+        done = subprocess.CompletedProcess([str(part) for part in argv], 127, "", str(error))
     if check and done.returncode != 0:
         raise ClusterError(
             f"{' '.join(map(str, argv))}: exit {done.returncode}\n{tail(done.stderr or done.stdout)}"
