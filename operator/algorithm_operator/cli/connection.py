@@ -9,6 +9,8 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from typing import Any
 
@@ -56,7 +58,19 @@ class Cluster:
         self.api = api
         self.namespace = namespace
         self._core: Any = client.CoreV1Api(api)
+        self._behind: timedelta | None = None
         self._custom: Any = client.CustomObjectsApi(api)
+
+    def now(self) -> datetime:
+        """The API server's time: what is compared with times in the cluster must not hang on this machine's clock."""
+        from kubernetes import client
+
+        if self._behind is None:
+            version: Any = client.VersionApi(self.api)
+            with _errors(self.api, missing="The API server does not answer as one."):
+                answer = version.get_code(_preload_content=False, _request_timeout=TIMEOUT_SECONDS)
+                self._behind = _behind(answer.headers.get("Date"), datetime.now(UTC))
+        return datetime.now(UTC) + (self._behind or timedelta())
 
     def get(self, kind: Kind, name: str) -> Object | None:
         """The object, or None if there is none."""
@@ -128,6 +142,16 @@ class Cluster:
         if kind is Kind.LEASES:
             return "coordination.k8s.io", "v1", self.namespace, kind
         return GROUP, VERSION, self.namespace, kind
+
+
+def _behind(date: str | None, now: datetime) -> timedelta:
+    """How far this machine's clock is behind the server's, from a Date header; less than 2 s is the header's own
+    rounding, and the way."""
+    try:
+        difference = parsedate_to_datetime(date or "") - now
+    except (ValueError, TypeError):
+        return timedelta()
+    return difference if abs(difference) > timedelta(seconds=2) else timedelta()
 
 
 def connect(target: Target) -> Cluster:

@@ -13,7 +13,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from typing import Any
 
 from algorithm_operator.api.conditions import ConditionType, find
@@ -67,7 +66,7 @@ def open_store(cluster: Cluster, store: str, say: Callable[[str], None]) -> Iter
 
 def renew(cluster: Cluster, store: str) -> None:
     """Make the Lease, or say that it is still needed."""
-    name, now = names.store_lease(store), datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    name, now = names.store_lease(store), cluster.now().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     spec = {"holderIdentity": _holder(), "leaseDurationSeconds": LEASE_SECONDS, "renewTime": now}
     if cluster.patch(Kind.LEASES, name, {"spec": spec}) is not None:
         return

@@ -4,6 +4,7 @@ import http.client
 import threading
 from collections.abc import Iterator
 from copy import deepcopy
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,9 @@ class MemoryCluster:
         self.objects: dict[tuple[str, str], Object] = {}
         self.pods: dict[str, Object] = {}
         self.creations = 0
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
 
     def get(self, kind: Kind, name: str) -> Object | None:
         return deepcopy(self.objects.get((kind, name)))
