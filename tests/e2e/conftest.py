@@ -29,7 +29,8 @@ from typing import Any
 import pytest
 
 from scripts.install_operator import GPU_TOLERATION, install
-from tests.cluster.settings import BIN, CACHE, KUBECONFIG, PROJECT
+from tests.cluster import processes
+from tests.cluster.settings import BIN, CACHE, KUBECONFIG, NODE_NAME, PROJECT
 from tests.e2e.diagnosis import diagnosis
 from tests.e2e.harness import Namespace, Store, remove_volumes
 from tests.e2e.kube import Kube, kube
@@ -79,6 +80,9 @@ def cluster() -> Iterator[Kube]:
         cluster_command("up")
         os.environ["KUBECONFIG"] = str(KUBECONFIG)
         os.environ["PATH"] = f"{BIN}:{os.environ['PATH']}"
+        # What a run that was killed may have left.
+        processes.resume("kube-router")
+        kube().patch("nodes", NODE_NAME, {"spec": {"unschedulable": None}})
         yield kube()
 
 
@@ -93,7 +97,6 @@ def operator_values() -> dict[str, Any]:
             "T4-16GB": {"nodeSelectorTerms": [{"matchExpressions": small}], "tolerations": [GPU_TOLERATION]},
             "Nowhere": {"nodeSelectorTerms": [{"matchExpressions": nowhere}]},
         },
-        "logLevel": "DEBUG",
         # Python starts in a second and not in three; still four jobs at a time on two CPUs.
         "stepsResources": {
             "stage": {"cpu": "400m", "memory": "512Mi"},

@@ -79,7 +79,7 @@ def jobs(module_namespace: Namespace, targets: Targets) -> tuple[Store, dict[str
         return namespace.job(
             name,
             algorithm=algorithm,
-            do=[["look_around"], ["connect", targets, 1.0], ["write_report"]],
+            do=[["connect", targets, 1.0], ["look_around"], ["write_report"]],
             inputs=[{"slug": "note", "store": {"name": store.name, "paths": [f"{case}/note.json"]}}],
         )
 
