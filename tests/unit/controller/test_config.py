@@ -50,7 +50,7 @@ def test_everything() -> None:
     assert (settings.canary_service, pods.canary_service, settings.canary_port) == ("bird", "bird", 9)
     assert (pods.isolation_strict, pods.pull_failure_seconds) == (False, 30)
     assert pods.stage_resources == {"cpu": "1", "memory": "1Gi"}
-    assert pods.collect_resources == {"cpu": "100m", "memory": "512Mi"}
+    assert pods.collect_resources == {"cpu": "500m", "memory": "512Mi"}
     assert pods.extra_tolerations == [{"operator": "Exists"}]
     assert (settings.lease_name, settings.log_level) == ("lead", "DEBUG")
     assert settings.api_server == Target(name="API server", host="10.96.0.1", port=443)
