@@ -150,9 +150,15 @@ class StepPod:
 
         file = PlannedFile(mount=f"{names.STORES_MOUNT}/0/0", path="case/in.mha", store="bench")
         return Plan(
-            job=PlannedJob(namespace="bench", name="bench", uid="00000000-0000-4000-8000-000000000000", attempt=1),
+            job=PlannedJob(
+                namespace="bench", name="bench", uid="00000000-0000-4000-8000-000000000000", attempt=1
+            ),
             algorithm=PlannedAlgorithm(
-                name="bench", generation=1, image="bench@sha256:0", image_digest="sha256:0", interface="default"
+                name="bench",
+                generation=1,
+                image="bench@sha256:0",
+                image_digest="sha256:0",
+                interface="default",
             ),
             command=Command(cmd=["true"]),
             inputs=[PlannedInput(socket=image("in", 1), files=[file])],

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from tests.e2e import audit
 from tests.bench.conftest import Record
 from tests.cluster.settings import NODE_NAME
+from tests.e2e import audit
 from tests.e2e.harness import OPERATOR_NAMESPACE, RESULTS, Job, Namespace, Object, eventually, operator_pod
 
 PAIRS = 7
@@ -30,7 +30,14 @@ POLL_SECONDS = 0.05
 def _idle(pod: Object, name: str) -> Object:
     """That very run Pod, doing nothing: same images, volumes, limits and policy, not the operator's any more."""
     spec = copy.deepcopy(pod["spec"])
-    for key in ("nodeName", "serviceAccount", "serviceAccountName", "preemptionPolicy", "priority", "schedulerName"):
+    for key in (
+        "nodeName",
+        "serviceAccount",
+        "serviceAccountName",
+        "preemptionPolicy",
+        "priority",
+        "schedulerName",
+    ):
         spec.pop(key, None)
     for container in (*spec["initContainers"], *spec["containers"]):
         sidecar = container.get("restartPolicy") == "Always"
@@ -54,7 +61,7 @@ def _bare_seconds(namespace: Namespace, body: Object) -> float:
         pod = kube.get("pods", name, namespace.name)
         assert pod is not None
         assert pod["status"].get("phase") != "Failed", pod["status"]
-        return pod["status"].get("phase") == "Succeeded"
+        return bool(pod["status"].get("phase") == "Succeeded")
 
     eventually(ended, 60, f"bare Pod {name} ends", every=POLL_SECONDS)
     seconds = time.monotonic() - began
@@ -111,7 +118,9 @@ def _spread(values: list[float]) -> dict[str, float]:
 def _timeline(job: Job, offset: int) -> dict[str, float]:
     """Seconds between the marks that the audit log has of one job; the steps' own figures beside them."""
     pod_name = f"{job.name}-1-run"
-    mine = [r for r in audit.since(offset) if r.namespace == job.namespace and r.name in (job.name, pod_name, "")]
+    mine = [
+        r for r in audit.since(offset) if r.namespace == job.namespace and r.name in (job.name, pod_name, "")
+    ]
     marks: dict[str, datetime] = {}
 
     def first(label: str, requests: list[audit.Request]) -> None:
@@ -124,7 +133,9 @@ def _timeline(job: Job, offset: int) -> dict[str, float]:
     applied = [r for r in mine if r.what == "algorithmjobs" and r.verb == "create"]
     first("apply", applied)
     first("accepted", status_writes("algorithmjobs/status", operators))
-    first("Pod created", [r for r in mine if r.what == "pods" and r.verb == "create" and operators in r.agent])
+    first(
+        "Pod created", [r for r in mine if r.what == "pods" and r.verb == "create" and operators in r.agent]
+    )
     first("scheduled", [r for r in mine if r.what == "pods/binding"])
     kubelet = status_writes("pods/status", "kubelet")
     marks["the kubelet's last word"] = kubelet[-1].at

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from scripts.install_operator import RELEASE
 from tests.e2e import audit
@@ -16,7 +17,7 @@ from tests.e2e.kube import Kube, Object
 
 LARGE = [1024, 1024, 1024]
 """An image of 1 GiB: collecting it takes long enough to be disturbed."""
-LARGE_IMAGE = [["write_zeros_mha", "images/volume/zeros.mha", LARGE]]
+LARGE_IMAGE: list[list[Any]] = [["write_zeros_mha", "images/volume/zeros.mha", LARGE]]
 
 
 def phase(job: Job, attempt: int = 1) -> str:

@@ -210,11 +210,12 @@ class Namespace:
             )
         self.kube.create("persistentvolumeclaims", claim, self.name)
         if dynamic:
-            root = Path(eventually(lambda: self._provisioned(name), 60, f"claim {name} is bound"))
+            root = Path(eventually(lambda: self.volume_folder(name), 60, f"claim {name} is bound"))
         self.datastore(name, claim=name, default=default, gid=gid)
         return Store(self.name, name, root)
 
-    def _provisioned(self, claim: str) -> str | None:
+    def volume_folder(self, claim: str) -> str | None:
+        """Where on this machine a claim's volume is, once it is bound."""
         found = self.kube.get("persistentvolumeclaims", claim, self.name) or {}
         if found.get("status", {}).get("phase") != "Bound":
             return None

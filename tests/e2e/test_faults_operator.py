@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from tests.e2e.harness import RESULTS, Job, Namespace, Store, eventually, operat
 
 pytestmark = pytest.mark.faults
 
-SLOW = [["stderr", "here"], ["sleep", 12], ["write_json", "results.json", {"answer": 42}]]
+SLOW: list[list[Any]] = [["stderr", "here"], ["sleep", 12], ["write_json", "results.json", {"answer": 42}]]
 
 
 def _outcome(job: Job, store: Store) -> dict[str, Any]:
@@ -27,6 +28,10 @@ def _outcome(job: Job, store: Store) -> dict[str, Any]:
         "kept": sorted(kept),
         "results": kept["results.json"],
     }
+
+
+def _is_released(job: Job) -> bool:
+    return "finalizers" not in job.pods()[0]["metadata"]
 
 
 def test_an_operator_that_is_killed_changes_nothing(namespace: Namespace, store: Store) -> None:
@@ -62,4 +67,4 @@ def test_an_operator_that_is_killed_changes_nothing(namespace: Namespace, store:
     jobs = ("undisturbed", "undisturbed-large", "collecting", "running", "staging")
     assert created == {f"{name}-1-run": 1 for name in jobs}
     for job in (staging, running, collecting):
-        eventually(lambda job=job: "finalizers" not in job.pods()[0]["metadata"], 15, "the Pod is released")
+        eventually(partial(_is_released, job), 15, f"the Pod of {job.name} is released")

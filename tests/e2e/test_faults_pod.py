@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ from tests.e2e.kube import ApiError, Object
 
 pytestmark = pytest.mark.faults
 
-JSON_AFTER_8_S = [["sleep", 8], ["write_json", "results.json", {"answer": 42}]]
+JSON_AFTER_8_S: list[list[Any]] = [["sleep", 8], ["write_json", "results.json", {"answer": 42}]]
 Disturbed = tuple[Namespace, Store, dict[str, Job], int]
 
 
@@ -114,7 +115,9 @@ def test_a_manifest_whose_log_is_gone_is_read_from_the_store(namespace: Namespac
     pod = job.running()
     offset = audit.mark()
     with no_operator(kube):
-        ended = eventually(lambda: (p := job.pod()) and p["status"]["phase"] == "Succeeded" and p, 60, "ended")
+        ended = eventually(
+            lambda: (p := job.pod()) and p["status"]["phase"] == "Succeeded" and p, 60, "ended"
+        )
         assert "accounting" in str(ended["metadata"]["finalizers"])
         kube.delete("pods", pod["metadata"]["name"], namespace.name)
         eventually(lambda: _log_is_gone(job), 60, "the kubelet has removed the log")

@@ -1,0 +1,171 @@
+"""Whatever keeps a job from running is told within ten seconds, with the fix; and the fix works.
+
+The image that cannot be pulled is started first and looked at last: its attempt ends after two minutes.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import time
+from datetime import datetime
+
+import pytest
+import yaml
+
+from tests.cluster.settings import PROJECT
+from tests.e2e.conftest import MakeNamespace
+from tests.e2e.harness import RESULTS, Job, Namespace, Object, eventually
+from tests.e2e.vanishing import VanishingImage
+
+DO = [["write_json", "results.json", {}]]
+IN_STATUS = [{**RESULTS, "storeInStatus": True}]
+GIVE_UP_SECONDS = 120
+
+
+@pytest.fixture(scope="module")
+def unpullable(module_namespace: Namespace) -> Job:
+    """A job whose image was there when it was looked up, and is no more when the node wants it. One attempt."""
+    image = VanishingImage(module_namespace.image)
+    module_namespace.algorithm("vanished", image=image.reference, outputs=IN_STATUS)
+    image.vanish()
+    return module_namespace.job("unpullable", algorithm="vanished", do=DO, attempts=1)
+
+
+def test_an_image_that_cannot_be_pulled_is_told(unpullable: Job) -> None:
+    waiting = unpullable.wait_condition("Scheduled", "False", "ImagePullFailing")
+
+    assert "e2e/vanishing-" in waiting["message"]
+    assert "not found" in waiting["message"]
+    assert f"The attempt ends {GIVE_UP_SECONDS} s after it was scheduled" in waiting["message"]
+    assert unpullable.status["reason"] == "ImagePullFailing"
+    assert unpullable.status["message"] == waiting["message"]
+
+
+@pytest.mark.usefixtures("unpullable")
+def test_a_job_before_its_algorithm_waits_for_it(namespace: Namespace) -> None:
+    job = namespace.job("early", do=DO)
+
+    waiting = job.wait_condition("Accepted", "False", "AlgorithmNotFound")
+
+    assert waiting["message"] == (
+        f'There is no Algorithm "probe" in namespace {namespace.name}; the job runs once it is created.'
+    )
+    assert job.state == "Pending"
+    assert job.pods() == []
+    namespace.algorithm(outputs=IN_STATUS)
+    assert job.wait("Succeeded")["attempts"][0]["number"] == 1
+
+
+def test_no_node_with_that_gpu(namespace: Namespace) -> None:
+    namespace.algorithm(outputs=IN_STATUS, resources={"cpu": "50m", "gpu": {"type": "Nowhere"}})
+    job = namespace.job("case", do=DO)
+
+    waiting = job.wait_condition("Scheduled", "False", "NoGpuNode")
+
+    assert "1 × Nowhere (nvidia.com/gpu)" in waiting["message"]
+    assert "none with the labels of a Nowhere" in waiting["message"]
+    assert "gpuTypes.Nowhere in the Helm values" in waiting["message"]
+    assert job.state == "Queued"
+
+
+def test_a_quota_that_is_used_up_consumes_no_attempt(namespace: Namespace) -> None:
+    kube = namespace.kube
+    namespace.algorithm(outputs=IN_STATUS)
+    quota = {"kind": "ResourceQuota", "metadata": {"name": "full"}, "spec": {"hard": {"pods": "0"}}}
+    kube.create("resourcequotas", quota, namespace.name)
+    eventually(
+        lambda: (kube.get("resourcequotas", "full", namespace.name) or {}).get("status"),
+        10,
+        "the quota holds",
+    )
+    job = namespace.job("case", do=DO)
+
+    waiting = job.wait_condition("Scheduled", "False", "QuotaExceeded")
+
+    assert "exceeded quota: full" in waiting["message"]
+    assert "pods=0" in waiting["message"]
+    assert job.status.get("attempts", []) == []
+    kube.patch("resourcequotas", "full", {"spec": {"hard": {"pods": "5"}}}, namespace.name)
+    assert [a["number"] for a in job.wait("Succeeded", timeout=60)["attempts"]] == [1]
+
+
+def test_a_claim_that_does_not_exist(namespace: Namespace) -> None:
+    namespace.datastore("results", claim="forgotten", default=True)
+    namespace.algorithm()
+    job = namespace.job("case", do=DO)
+
+    waiting = job.wait_condition("Scheduled", "False", "ClaimNotFound")
+
+    assert 'persistentvolumeclaim "forgotten" not found' in waiting["message"].replace("\\", "")
+    assert "DataStore results" in waiting["message"]
+    assert "An admin creates it" in waiting["message"]
+    claim: Object = {
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": "forgotten"},
+        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+    }
+    namespace.kube.create("persistentvolumeclaims", claim, namespace.name)
+    job.wait("Succeeded")
+
+
+def test_a_namespace_that_is_not_restricted_and_the_line_that_mends_it(make_namespace: MakeNamespace) -> None:
+    namespace = make_namespace("unrestricted", restricted=False)
+    namespace.algorithm(outputs=IN_STATUS)
+    job = namespace.job("case", do=DO)
+
+    waiting = job.wait_condition("Scheduled", "False", "NamespaceNotRestricted")
+
+    assert job.pods() == []
+    found = re.search(r"An admin runs: (kubectl .+)$", waiting["message"])
+    assert found, waiting["message"]
+    subprocess.run(shlex.split(found[1]), check=True, stdout=subprocess.DEVNULL)
+    job.wait("Succeeded", timeout=60)
+
+
+def test_a_namespace_without_the_policy_and_one_that_another_policy_opens(
+    make_namespace: MakeNamespace,
+) -> None:
+    namespace = make_namespace("open", closed=False)
+    kube = namespace.kube
+    namespace.algorithm(outputs=IN_STATUS)
+    job = namespace.job("case", do=DO)
+
+    waiting = job.wait_condition("Scheduled", "False", "PolicyMissing")
+    assert "algorithm-operator-deny-all" in waiting["message"]
+    assert "deploy/namespace.yaml" in waiting["message"]
+
+    opening = {
+        "kind": "NetworkPolicy",
+        "metadata": {"name": "friendly"},
+        "spec": {"podSelector": {}, "policyTypes": ["Egress"], "egress": [{}]},
+    }
+    kube.create("networkpolicies", opening, namespace.name)
+    for body in yaml.safe_load_all((PROJECT / "deploy/namespace.yaml").read_text()):
+        if body["kind"] == "NetworkPolicy":
+            kube.create(
+                "networkpolicies", {**body, "metadata": {"name": body["metadata"]["name"]}}, namespace.name
+            )
+    waiting = job.wait_condition("Scheduled", "False", "PolicyConflict")
+    assert '"friendly"' in waiting["message"]
+    assert job.pods() == []
+
+    kube.delete("networkpolicies", "friendly", namespace.name)
+    job.wait("Succeeded", timeout=60)
+
+
+def test_an_image_that_cannot_be_pulled_ends_the_attempt_after_two_minutes(unpullable: Job) -> None:
+    """So that a GPU is not held for as long as the job may take."""
+    status = unpullable.wait("Failed", timeout=GIVE_UP_SECONDS + 60)
+
+    assert (status["reason"], status["blame"]) == ("ImagePullFailed", "infrastructure")
+    (attempt,) = status["attempts"]
+    assert attempt["reason"] == "ImagePullFailed"
+    began = datetime.fromisoformat(unpullable.body["metadata"]["creationTimestamp"])
+    ended = datetime.fromisoformat(attempt["finishedAt"])
+    assert GIVE_UP_SECONDS - 2 <= (ended - began).total_seconds() <= GIVE_UP_SECONDS + 15
+    deadline = time.monotonic() + 30
+    while unpullable.pods():
+        assert time.monotonic() < deadline, "its Pod still holds the GPU"
+        time.sleep(0.5)
