@@ -101,9 +101,7 @@ def upload(store: StoreClient, source: Source, sha256: str, progress: Progress =
     The store counts it only once its own hash of it is `sha256`. What an interrupted upload has left is continued.
     """
     there = steadily(store, source.path, lambda: store.stat(source.path))
-    if there is not None and there.folder:
-        raise StoreError(f"DataStore {store.name}: {quoted(source.path)} is a folder.")
-    if there is not None and there.size == source.size:
+    if there is not None and not there.folder and there.size == source.size:
         known = steadily(store, source.path, lambda: store.stat(source.path, sha256=True))
         if known is not None and known.sha256 == sha256:
             progress(source.size)

@@ -151,6 +151,7 @@ class Storage:
                 raise ConflictError("the sha256 of what arrived differs; upload it again from the start", 0)
             self._unfinished.pop(_identity(upload), None)
             os.fsync(upload)
+            _remove_empty_folder(folder, name)
             os.rename(name + PART, name, src_dir_fd=folder, dst_dir_fd=folder)
             sync_folder(folder)
         return reached
@@ -208,6 +209,17 @@ def _make_folder(parent: int, name: str) -> None:
         os.fchmod(made, stat.S_IMODE(os.fstat(parent).st_mode))
     finally:
         os.close(made)
+
+
+def _remove_empty_folder(parent: int, name: str) -> None:
+    """The kubelet leaves an empty folder at the path of an input that was missing: the file may take its place."""
+    try:
+        os.rmdir(name, dir_fd=parent)
+    except OSError as error:
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+            raise StorageError("there is a folder of that name, which is not empty") from error
+        if error.errno not in (errno.ENOENT, errno.ENOTDIR):
+            raise
 
 
 def _open_part(folder: int, name: str, opened: ExitStack) -> int:

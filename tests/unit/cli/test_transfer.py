@@ -135,6 +135,20 @@ def test_refusals_are_passed_on(store: StoreClient, volume: Path, big: Source) -
         upload(store, big, file_sha256(big.file))
 
 
+def test_the_empty_folder_of_a_missing_input_gives_way(store: StoreClient, volume: Path, big: Source) -> None:
+    """The kubelet makes one where a job names a file that does not exist; the advice is to upload that file."""
+    (volume / big.path).mkdir(parents=True)
+    assert upload(store, big, file_sha256(big.file))
+    assert file_sha256(volume / big.path) == file_sha256(big.file)
+
+
+def test_a_folder_with_files_stays(store: StoreClient, volume: Path, big: Source) -> None:
+    (volume / big.path / "inner").mkdir(parents=True)
+    with pytest.raises(StoreError, match="there is a folder of that name"):
+        upload(store, big, file_sha256(big.file))
+    assert (volume / big.path / "inner").is_dir()
+
+
 def test_download(store: StoreClient, volume: Path, tmp_path: Path, big: Source) -> None:
     (volume / "out").write_bytes(big.file.read_bytes())
     target, sha256 = tmp_path / "new" / "out.mha", file_sha256(big.file)
