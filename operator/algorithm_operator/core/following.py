@@ -114,7 +114,10 @@ def _ended(world: World, status: AlgorithmJobStatus, number: int, facts: Facts) 
     status = _progress(world, status, facts, None)
     salvaging = world.salvage.get(number)
     if salvaging is None:
-        return Decision(status, [ReadManifest(facts.name, names.COLLECT, number, verdict)])
+        # The last word follows in a moment: a write now is worth it only if nobody knows of the attempt yet.
+        known = status.attempts == world.job.status.attempts
+        read = ReadManifest(facts.name, names.COLLECT, number, verdict)
+        return Decision(world.job.status if known else status, [read])
     meta = salvaging["metadata"]
     begun = moment(meta.get("creationTimestamp"))
     late = begun is not None and (world.now - begun).total_seconds() > SALVAGE_SECONDS
