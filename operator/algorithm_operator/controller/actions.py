@@ -188,7 +188,12 @@ async def _strip(context: Context, pod: Object) -> bool:
         return True
     except (Conflict, Invalid):
         return False
-    if len(finalizers) == 1 and after["metadata"].get("deletionTimestamp"):
+    left = after["metadata"]
+    if (
+        not left.get("finalizers")
+        and left.get("deletionTimestamp")
+        and not left.get("deletionGracePeriodSeconds")
+    ):
         context.store.delete(PODS, after)  # with its last finalizer it is gone
     else:
         context.store.put(PODS, after)

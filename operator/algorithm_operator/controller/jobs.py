@@ -95,9 +95,7 @@ async def _world(job: Job, context: Context) -> World:
             (salvaging if labels.get(names.LABEL_ROLE) == names.ROLE_SALVAGE else runs)[int(attempt)] = pod
     wanted = store.get(ALGORITHMS, namespace, job.spec.algorithm_ref.name)
     stores = {
-        str(body["metadata"]["name"]): _read(
-            lambda b: DataStoreSpec.model_validate(b["spec"]), body, unreadable
-        )
+        str(body["metadata"]["name"]): _read("DataStore", _store_spec, body, unreadable)
         for body in store.by_namespace(DATASTORES, namespace)
     }
     live = job.status.state not in TERMINAL
@@ -106,7 +104,7 @@ async def _world(job: Job, context: Context) -> World:
         job=job,
         now=context.clock.now(),
         settings=context.settings.pods,
-        algorithm=_read(Algorithm.of, wanted, unreadable) if wanted is not None else None,
+        algorithm=_read("Algorithm", Algorithm.of, wanted, unreadable) if wanted is not None else None,
         stores={name: spec for name, spec in stores.items() if spec is not None},
         unreadable=unreadable,
         pods=runs,
@@ -119,12 +117,16 @@ async def _world(job: Job, context: Context) -> World:
     )
 
 
-def _read(parse: Callable[[Object], T], body: Object, unreadable: dict[str, str]) -> T | None:
+def _store_spec(body: Object) -> DataStoreSpec:
+    return DataStoreSpec.model_validate(body["spec"])
+
+
+def _read(kind: str, parse: Callable[[Object], T], body: Object, unreadable: dict[str, str]) -> T | None:
     """The object; None, with the reason noted, if this version cannot read it."""
     try:
         return parse(body)
     except ValidationError as error:
-        unreadable[f"{body['kind']}/{body['metadata']['name']}"] = problem(error)
+        unreadable[f"{kind}/{body['metadata']['name']}"] = problem(error)
         return None
 
 

@@ -64,6 +64,7 @@ ALGORITHM: dict[str, Any] = {
             "digest": DIGEST,
             "entrypoint": ["python", "-m", "process"],
             "cmd": ["$(HOME)", "$$"],
+            "user": "1000:1000",
             "uid": 1000,
             "gid": 1000,
         },
