@@ -121,6 +121,7 @@ def test_an_end_is_final(server: Server, name: str, state: str, status: object) 
 
 REWRITES: dict[str, Object] = {
     "reason": {"reason": "ExitCode"},
+    "message": {"message": "somebody else's words"},
     "blame": {"blame": "input"},
     "exit code": {"exitCode": 1},
     "a value": {"outputs": [{"slug": "results", "kind": "Anything", "value": {"grey_matter_ml": 1}}]},

@@ -123,7 +123,7 @@ KINDS = (
         selectable=(".spec.algorithmRef.name", ".status.state"),
         rules=(
             _name_rule(MAX_JOB_NAME, "its Pods are named after it"),
-            _latched("state", "reason", "blame", "exitCode", "outputs", "manifest"),
+            _latched("state", "reason", "message", "blame", "exitCode", "outputs", "manifest"),
             cel(
                 "!self.spec.suspend || oldSelf.spec.suspend || !has(self.status) || !has(self.status.attempts) "
                 "|| self.status.attempts.size() == 0",
