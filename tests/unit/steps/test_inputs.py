@@ -42,7 +42,8 @@ def refusal(attempt: Attempt) -> str:
     with pytest.raises(StepError) as caught:
         lay_out(attempt)
     assert (caught.value.code, caught.value.slug) == (65, "given")
-    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    # Fewer when a server of an earlier test ends meanwhile.
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before
     return caught.value.message
 
 

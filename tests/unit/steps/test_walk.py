@@ -39,7 +39,7 @@ def test_lists_files_and_refuses_the_rest(tmp_path: Path) -> None:
     before = open_descriptors()
     with root_of(tmp_path) as root:
         tree = walk.scan(root, Limits())
-    assert open_descriptors() == before
+    assert open_descriptors() <= before
     assert [(file.path, file.size) for file in tree.files] == [(b"a/b/file", 3)]
     assert tree.folders == {b"a", b"a/b"}
     assert {refused.path for refused in tree.refused} == {b"a/link", b"a/b/pipe", b"one", b"two"}
@@ -61,7 +61,7 @@ def test_bounds(tmp_path: Path) -> None:
         }
         before = open_descriptors()
         tree = walk.scan(root, Limits(max_entries=2))
-        assert open_descriptors() == before
+        assert open_descriptors() <= before
         assert tree.entries == 2
         assert tree.refused[-1].path == b""
 
@@ -96,7 +96,7 @@ def test_opens_only_plain_files_below_the_root(tmp_path: Path) -> None:
             walk.open_file(root, b"nothing")
         with pytest.raises((RefusedError, NotADirectoryError)):
             walk.open_file(root, b"folder/file/x")
-    assert open_descriptors() == before
+    assert open_descriptors() <= before
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="becomes another user")
