@@ -68,17 +68,22 @@ async def act(world: World, action: Action, context: Context) -> Outcome:
 async def _create(world: World, body: Object, context: Context) -> Outcome:
     """Create the Pod; its name is the lock. Whatever the cluster has against it becomes what the job waits for."""
     job, name = world.job, str(body["metadata"]["name"])
+    # What the cluster says may differ each time (ports, counts), and each word that we write is a reason to look again.
+    if (left := context.cluster.held_off(job.uid)) > 0:
+        return Decision(job.status, requeue=max(left, 0.1))
     try:
         context.store.put(PODS, await context.client.create(PODS, job.namespace, body))
     except AlreadyExists:
         live = await context.client.get(PODS, job.namespace, name)
         if live is None:
-            return denied(world, Reason.PREDECESSOR_LEAVING, sentence(Reason.PREDECESSOR_LEAVING, pod=name))
+            return _denied(
+                world, Reason.PREDECESSOR_LEAVING, sentence(Reason.PREDECESSOR_LEAVING, pod=name), context
+            )
         context.store.put(PODS, live)
         if names.controller(live).get("uid") == job.uid:
             return True  # made by a request whose answer was lost: it is followed from now on
         reason = Reason.PREDECESSOR_LEAVING if names.is_of_a_job(live) else Reason.NAME_TAKEN
-        return denied(world, reason, sentence(reason, pod=name))
+        return _denied(world, reason, sentence(reason, pod=name), context)
     except ApiError as error:
         # No answer, a name or namespace that is gone, a race or a rush: the same request may do better in a moment.
         if error.status in (0, 401, 404, 409, 429):
@@ -89,8 +94,14 @@ async def _create(world: World, body: Object, context: Context) -> Outcome:
         message = sentence(reason, why=shown(error.message, 700))
         if body["metadata"]["labels"][names.LABEL_ROLE] == names.ROLE_SALVAGE:
             return not_salvaged(world, int(body["metadata"]["labels"][names.LABEL_ATTEMPT]), message)
-        return denied(world, reason, message)
+        return _denied(world, reason, message, context)
     return True
+
+
+def _denied(world: World, reason: Reason, message: str, context: Context) -> Decision:
+    decision = denied(world, reason, message)
+    context.cluster.hold_off(world.job.uid, decision.requeue or 0.0)
+    return decision
 
 
 async def _end(namespace: str, name: str, uid: str, context: Context) -> None:

@@ -36,6 +36,7 @@ class ClusterView:
         self._monotonic = monotonic
         self._namespaces: dict[str, tuple[float, NamespaceFacts]] = {}
         self._nodes: tuple[float, list[dict[str, Any]] | None] | None = None
+        self._refused: dict[str, float] = {}
 
     async def namespace(self, name: str) -> NamespaceFacts:
         """The facts of a namespace; one that is gone counts as terminating."""
@@ -56,6 +57,16 @@ class ClusterView:
     def forget(self, name: str) -> None:
         """Look anew at the next question: the cluster has refused something there."""
         self._namespaces.pop(name, None)
+
+    def hold_off(self, uid: str, seconds: float) -> None:
+        """The cluster refused what the object asked for: not again before that."""
+        now = self._monotonic()
+        self._refused = {known: end for known, end in self._refused.items() if end > now}
+        self._refused[uid] = now + seconds
+
+    def held_off(self, uid: str) -> float:
+        """Seconds until the object may ask again; 0 if it may now."""
+        return max(0.0, self._refused.get(uid, 0.0) - self._monotonic())
 
     async def nodes(self) -> list[dict[str, Any]] | None:
         """All nodes; None where the operator may not list them (an installation with Roles alone)."""

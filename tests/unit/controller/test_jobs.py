@@ -414,6 +414,19 @@ async def test_a_pod_that_the_cluster_refuses_is_explained_and_tried_again(
     assert len(job(cluster).attempts) == 1
 
 
+async def test_a_refusal_in_other_words_each_time_is_no_hot_loop(
+    cluster: Cluster, operator: Operator
+) -> None:
+    ports = itertools.count(40000)
+    cluster.admission = lambda body: answer(403, "Forbidden", f"read tcp 10.0.0.1:{next(ports)}: reset")
+    write_job(cluster)
+    await operator.run()
+    before = next(ports)
+    await operator.after(600)
+    assert next(ports) - before < 40
+    assert operator.errors == []
+
+
 async def test_a_pod_that_admission_changed_never_runs_a_result(cluster: Cluster, operator: Operator) -> None:
     cluster.admission = lambda body: body["spec"]["containers"].append({"name": "proxy", "image": "p"})
     write_job(cluster)
@@ -448,6 +461,17 @@ async def test_a_pod_counts_as_gone_when_the_server_says_so(cluster: Cluster, op
     assert status.attempts[0].reason == "PodDeleted"
     await operator.after(11)
     assert runs_created(cluster) == [RUN, SECOND]
+
+
+async def test_a_cancelled_job_whose_pod_is_gone_is_cancelled(cluster: Cluster, operator: Operator) -> None:
+    write_job(cluster)
+    await operator.run()
+    kubelet(cluster, stage=DONE, main=running(), collect=running())
+    await operator.run()
+    del cluster.objects[PODS.path(NAMESPACE, RUN)]
+    write_job(cluster, cancel=True)
+    await operator.run()
+    assert (job(cluster).state, job(cluster).blame) == ("Cancelled", None)
 
 
 async def test_a_pod_that_lost_its_labels_counts_for_nothing(cluster: Cluster, operator: Operator) -> None:
@@ -504,6 +528,9 @@ async def test_a_manifest_of_another_hash_does_not_count(cluster: Cluster, opera
     await operator.run()
     (salvage,) = cluster.pods(names.ROLE_SALVAGE)
     kubelet(cluster, salvage["metadata"]["name"], phase="Failed")
+    cluster.update(
+        PODS, salvage["metadata"]["name"], lambda pod: pod["metadata"].update(finalizers=["other"])
+    )
     await operator.run()
     status = job(cluster)
     assert status.attempts[0].reason == "ManifestLost"
