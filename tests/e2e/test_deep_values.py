@@ -54,7 +54,8 @@ def test_a_value_nested_too_deep_ends_its_job_and_no_other(namespace: Namespace)
         return found if found[0] in ("Succeeded", "Failed") else None
 
     state, reason, blame, message, attempts = eventually(ended, 30, "job deep has ended")
-    assert (state, reason, blame, attempts) == ("Failed", "InputInvalid", "input", "")
+    assert (state, reason, blame) == ("Failed", "InputInvalid", "input")
+    assert attempts in ("", "[]")
     assert '"script"' in message
     assert "nested" in message
     beside.wait("Succeeded")
