@@ -3,6 +3,7 @@
 import hashlib
 import http.client
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -34,9 +35,10 @@ def big(tmp_path: Path) -> Source:
 
 
 class Breaking(http.client.HTTPConnection):
-    """A connection that is lost after so many bytes of a body; -1: never."""
+    """A connection that is lost after so many bytes of a body; -1: never. Not before the first have `arrived`."""
 
     sent_until = -1
+    arrived: Callable[[], bool] = staticmethod(lambda: True)
 
     def send(self, data: Any) -> None:
         if self.sent_until < 0 or len(data) < 1000:  # heads are short
@@ -45,16 +47,20 @@ class Breaking(http.client.HTTPConnection):
         super().send(data[: self.sent_until])
         self.sent_until -= len(data)
         if self.sent_until <= 0:
+            until = time.monotonic() + 10
+            while not self.arrived() and time.monotonic() < until:
+                time.sleep(0.01)
             raise ConnectionResetError("lost")
 
 
-def breaking(client: StoreClient, limits: list[int]) -> StoreClient:
+def breaking(client: StoreClient, limits: list[int], part: Path) -> StoreClient:
     """The same store, by connections that break after `limits` bytes of body, one after the other; then no more."""
     port = client._connect().port
 
     def connect() -> http.client.HTTPConnection:
         connection = Breaking("127.0.0.1", port, timeout=10)
         connection.sent_until = limits.pop(0) if limits else -1
+        connection.arrived = lambda: part.exists() and part.stat().st_size > 0
         return connection
 
     return StoreClient(client.name, connect)
@@ -90,7 +96,9 @@ def test_small_files(store: StoreClient, volume: Path, tmp_path: Path, size: int
 def test_interrupted_upload_goes_on(store: StoreClient, volume: Path, big: Source) -> None:
     told: list[int] = []
     limits = [2_000_000, 1_500_000]
-    assert upload(breaking(store, limits), big, file_sha256(big.file), told.append)
+    assert upload(
+        breaking(store, limits, volume / f"{big.path}.part"), big, file_sha256(big.file), told.append
+    )
     assert file_sha256(volume / big.path) == file_sha256(big.file)
     assert limits == [], "no connection was lost"
     assert 0 not in told[1:], "it began again instead of going on"
