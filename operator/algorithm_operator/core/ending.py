@@ -16,6 +16,8 @@ from algorithm_operator.core.world import Decision, Job, World, stamp
 
 MAX_STATUS_VALUES_BYTES = 8192
 MAX_MESSAGE = 1024
+MAX_KEY = 1000
+"""Of an object in a value shown in status, as JSON: YAML's keys have 1024 characters at most."""
 _STEP_OF = {
     Reason.INPUT_INVALID: ConditionType.STAGED,
     Reason.INPUT_NOT_FOUND: ConditionType.STAGED,
@@ -178,11 +180,26 @@ def _outputs(outputs: list[ManifestOutput], folder: str | None, stored: set[str]
             fields |= {"path": path, "bytes": file.bytes, "sha256": file.sha256}
         if output.has_value and (output.slug in stored or file is None or folder is None):
             size = len(json.dumps(output.value, ensure_ascii=False).encode())
-            if size <= budget:
+            if size <= budget and not has_long_key(output.value):
                 budget -= size
                 fields["value"] = output.value
         shown.append(Output.model_validate(fields))
     return shown
+
+
+def has_long_key(value: object) -> bool:
+    """Whether an object in `value` has a key that the API server does not read: it takes a status as YAML."""
+    level = [value]
+    while level:
+        if any(len(json.dumps(key)) > MAX_KEY for node in level if isinstance(node, dict) for key in node):
+            return True
+        children = (
+            node.values() if isinstance(node, dict) else node
+            for node in level
+            if isinstance(node, dict | list)
+        )
+        level = [child for each in children for child in each]
+    return False
 
 
 def timing(job: Job, facts: Facts) -> Timing:

@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import random
+import re
 import ssl
 import time
 from collections.abc import Callable, Mapping
@@ -31,6 +32,8 @@ MAX_TRIES = 5
 _BACKOFF_FIRST, _BACKOFF_MAX, _RETRY_AFTER_MAX = 0.25, 4.0, 30.0
 _TOKEN_AGE = 60.0
 _METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+_NOT_YAML = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
+"""Such characters stand in JSON strings alone, where an escape means the same."""
 _PATCH_TYPES = {"merge": "application/merge-patch+json", "json": "application/json-patch+json"}
 
 
@@ -289,7 +292,7 @@ class Client:
             self._connection.server + path,
             params={key: value for key, value in (query or {}).items() if value},
             headers=sent,
-            data=None if body is None else orjson.dumps(body),
+            data=None if body is None else _encoded(body),
             ssl=self._ssl,
             allow_redirects=False,  # our token goes to the API server and nowhere else
         ) as response:
@@ -311,6 +314,14 @@ class Client:
                 cookie_jar=aiohttp.DummyCookieJar(),
             )
         return self._session
+
+
+def _encoded(body: object) -> bytes:
+    """JSON that is YAML as well: the API server reads an apply as YAML, which refuses or folds some characters."""
+    text = orjson.dumps(body)
+    if text.isascii() and b"\x7f" not in text:
+        return text
+    return _NOT_YAML.sub(lambda match: f"\\u{ord(match[0]):04x}", text.decode()).encode()
 
 
 def _filled(resource: Resource, body: Body, name: str | None = None) -> Body:

@@ -354,7 +354,11 @@ def manifest(value: Any) -> Manifest:
     )
 
 
-@pytest.mark.parametrize(("value", "kept"), [({"ml": 1}, True), ("x" * 9000, False)], ids=["small", "large"])
+@pytest.mark.parametrize(
+    ("value", "kept"),
+    [({"ml": 1}, True), ("x" * 9000, False), ({"k" * 998: 1}, True), ([{"a": {"k" * 1020: 1}}], False)],
+    ids=["small", "large", "long key", "too long a key"],
+)
 def test_success_shows_small_values_and_refers_to_the_rest(value: Any, kept: bool) -> None:
     facts = facts_of(pod(stage=DONE, main=terminated(0), collect=collected()))
     status = succeeded(

@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 import pytest
+import yaml
 from aiohttp import web
 
 from algorithm_operator.controller.__main__ import JSON_LEVELS
@@ -105,6 +106,18 @@ async def test_apply_is_server_side_apply(api: FakeApi, client: Client) -> None:
         "metadata": {"name": "a"},
         "status": {"x": 1},
     }
+
+
+@pytest.mark.parametrize("text", ["\x7f", "\x85", "\x9b31m", "a\u2028b", "\ufeff", "\uffff", 'é😀 \n\t"\\'])
+async def test_an_apply_is_yaml_whatever_its_values_hold(api: FakeApi, client: Client, text: str) -> None:
+    await client.create(PODS, "ns", POD)
+    await client.apply(PODS, "ns", "a", {"status": {"x": text, text: 1}}, field_manager="me")
+    sent = api.requests[-1][3]
+    assert orjson.loads(sent)["status"] == {"x": text, text: 1}
+    if "😀" not in text:
+        assert yaml.safe_load(sent)["status"] == {"x": text, text: 1}
+    else:  # outside the basic plane nothing is escaped: YAML takes no surrogates
+        assert "😀" in sent.decode()
 
 
 async def test_a_patch_of_another_uid_is_a_conflict(client: Client) -> None:
