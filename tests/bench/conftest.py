@@ -9,13 +9,22 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import cluster, make_namespace, namespace, operator, probe
+from scripts.install_operator import install
+from tests.e2e.conftest import cluster, make_namespace, namespace, probe
+from tests.e2e.kube import Kube
 
-__all__ = ["cluster", "make_namespace", "namespace", "operator", "probe"]
+__all__ = ["cluster", "make_namespace", "namespace", "probe"]
 
 RESULTS = Path("build/bench.json")
 
 Record = Callable[[str, dict[str, Any]], None]
+
+
+@pytest.fixture(scope="session")
+def operator(cluster: Kube) -> Kube:
+    """The operator of this checkout with the chart's own values, as users have it."""
+    install([])
+    return cluster
 
 
 @pytest.fixture(scope="session")

@@ -51,22 +51,30 @@ def _idle(pod: Object, name: str) -> Object:
     return {"kind": "Pod", "metadata": meta, "spec": spec}
 
 
-def _bare_seconds(namespace: Namespace, body: Object) -> float:
-    """From the create to the moment at which the API says that every container has ended."""
+def _bare_seconds(namespace: Namespace, body: Object) -> tuple[float, float]:
+    """Seconds from the create until the API says that every container has ended, and until the phase is Succeeded.
+
+    The kubelet writes the phase a while after the containers; the operator does not wait for it, so neither do we.
+    """
     name, kube = body["metadata"]["name"], namespace.kube
     began = time.monotonic()
     kube.create("pods", body, namespace.name)
+    ended: list[float] = []
 
-    def ended() -> bool:
+    def succeeded() -> bool:
         pod = kube.get("pods", name, namespace.name)
         assert pod is not None
-        assert pod["status"].get("phase") != "Failed", pod["status"]
-        return bool(pod["status"].get("phase") == "Succeeded")
+        status = pod["status"]
+        assert status.get("phase") != "Failed", status
+        containers = [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]
+        if not ended and containers and all("terminated" in each["state"] for each in containers):
+            ended.append(time.monotonic() - began)
+        return bool(status.get("phase") == "Succeeded")
 
-    eventually(ended, 60, f"bare Pod {name} ends", every=POLL_SECONDS)
+    eventually(succeeded, 60, f"bare Pod {name} ends", every=POLL_SECONDS)
     seconds = time.monotonic() - began
     kube.delete("pods", name, namespace.name, grace=0)
-    return seconds
+    return ended[0], seconds
 
 
 def _job_seconds(namespace: Namespace, name: str) -> tuple[float, Job]:
@@ -84,27 +92,30 @@ def test_whole_job_against_a_bare_pod(namespace: Namespace, record: Record) -> N
     _, warm = _job_seconds(namespace, "warm")
     [pod] = warm.pods()
     _bare_seconds(namespace, _idle(pod, "bare-warm"))
-    jobs, bare, timelines = [], [], []
+    jobs, bare, phases, timelines = [], [], [], []
     for number in range(PAIRS):
         offset = audit.mark()
         seconds, job = _job_seconds(namespace, f"job-{number}")
         jobs.append(seconds)
         timelines.append(_timeline(job, offset))
-        bare.append(_bare_seconds(namespace, _idle(pod, f"bare-{number}")))
+        ended, phase = _bare_seconds(namespace, _idle(pod, f"bare-{number}"))
+        bare.append(ended)
+        phases.append(phase)
     ratio = statistics.median(jobs) / statistics.median(bare)
     record(
         "whole job against a bare Pod",
         {
             "pairs": PAIRS,
             "job s": _spread(jobs),
-            "bare Pod s": _spread(bare),
+            "bare Pod s, until every container has ended": _spread(bare),
+            "bare Pod s, until its phase is Succeeded": _spread(phases),
             "ratio of medians": round(ratio, 2),
             "median seconds of a job's parts": {
                 part: round(statistics.median(line[part] for line in timelines), 2) for part in timelines[0]
             },
         },
     )
-    assert ratio < 2.5, "far from the aim of 1.5"
+    assert ratio <= 1.5
 
 
 def _spread(values: list[float]) -> dict[str, float]:

@@ -39,13 +39,19 @@ def wait_phase(job: Job, wanted: str, timeout: float = 60) -> None:
 
 
 def kill_operator(kube: Kube) -> None:
-    """SIGKILL to the operator's process, by its pid on this machine, as the machine's own OOM killer would."""
-    (container,) = operator_pod(kube)["status"]["containerStatuses"]
-    wanted = container["containerID"].rpartition("/")[2]
+    """SIGKILL to the operator's process."""
+    kill_container(operator_pod(kube), "operator")
+
+
+def kill_container(pod: Object, name: str) -> None:
+    """SIGKILL to a container's processes, by their pids on this machine, as the machine's own OOM killer would."""
+    status = pod["status"]
+    all_ = [*(status.get("initContainerStatuses") or []), *status["containerStatuses"]]
+    wanted = next(each["containerID"] for each in all_ if each["name"] == name).rpartition("/")[2]
     found = [
         int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit() and _is_in(entry, wanted)
     ]
-    assert found, f"no process of container {wanted}"
+    assert found, f"no process of container {name}"
     for pid in found:
         os.kill(pid, signal.SIGKILL)
 

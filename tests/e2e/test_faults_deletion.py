@@ -36,12 +36,15 @@ def test_a_job_deleted_while_running_leaves_nothing(namespace: Namespace, store:
 
 
 def test_a_namespace_deleted_while_jobs_run_goes(make_namespace: MakeNamespace) -> None:
-    """One job runs, one is collected, one has no node, one waits for its Algorithm."""
+    """One job runs, one is collected, one has no node, one waits for its Algorithm.
+
+    Kubernetes looks again at a namespace after half of the grace of its Pods, which is collectSeconds + 30.
+    """
     doomed = make_namespace("doomed")
     doomed.store()
-    doomed.algorithm()
-    doomed.algorithm("large", outputs=[{"slug": "volume", "kind": "Image"}])
-    doomed.algorithm("nowhere", resources={"cpu": "50m", "gpu": {"type": "Nowhere"}})
+    doomed.algorithm(collectSeconds=5)
+    doomed.algorithm("large", outputs=[{"slug": "volume", "kind": "Image"}], collectSeconds=20)
+    doomed.algorithm("nowhere", collectSeconds=5, resources={"cpu": "50m", "gpu": {"type": "Nowhere"}})
     running = doomed.job("running", do=DEAF)
     doomed.job("no-node", algorithm="nowhere", do=[])
     doomed.job("no-algorithm", algorithm="missing", do=[])
@@ -52,4 +55,5 @@ def test_a_namespace_deleted_while_jobs_run_goes(make_namespace: MakeNamespace) 
     doomed.delete()
 
     kube = doomed.kube
+    eventually(lambda: not kube.list("pods", doomed.name, OURS), SECONDS / 2, "no Pod of ours is left")
     eventually(lambda: kube.get("namespaces", doomed.name) is None, SECONDS, f"{doomed.name} is gone")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.e2e import audit
-from tests.e2e.faults import LARGE_IMAGE, no_operator, pods_created, wait_phase
+from tests.e2e.faults import LARGE_IMAGE, kill_container, no_operator, pods_created, wait_phase
 from tests.e2e.harness import RESULTS, Job, Namespace, Store, eventually
 from tests.e2e.kube import ApiError, Object
 
@@ -32,7 +32,11 @@ def disturbed(module_namespace: Namespace) -> Disturbed:
         "running": namespace.job("running", do=JSON_AFTER_8_S),
     }
     wait_phase(jobs["forced"], "collect")
+    collecting = jobs["forced"].pod()
+    assert collecting is not None
     kube.delete("pods", "forced-1-run", namespace.name, grace=0)
+    # The kubelet was told before to let the collector end, and does not always think better of it.
+    kill_container(collecting, "collect")
     wait_phase(jobs["gentle"], "collect")
     kube.delete("pods", "gentle-1-run", namespace.name)
     wait_phase(jobs["running"], "run")

@@ -28,7 +28,7 @@ GIVE_UP_SECONDS = 120
 def unpullable(module_namespace: Namespace) -> Job:
     """A job whose image was there when it was looked up, and is no more when the node wants it. One attempt."""
     image = VanishingImage(module_namespace.image)
-    module_namespace.algorithm("vanished", image=image.reference, outputs=IN_STATUS)
+    module_namespace.algorithm("vanished", image=image.reference, outputs=IN_STATUS, timeLimitSeconds=600)
     image.vanish()
     return module_namespace.job("unpullable", algorithm="vanished", do=DO, attempts=1)
 
