@@ -13,8 +13,8 @@ Pod = Mapping[str, Any]
 
 _CONTAINER_FIELDS = ("image", "command", "args", "securityContext", "restartPolicy", "lifecycle", "envFrom")
 _SWITCHES = ("hostNetwork", "hostPID", "hostIPC", "shareProcessNamespace")
-_UNTOLD = ("supplementalGroupsPolicy",)
-"""Of the Pod's securityContext: an API server that does not know it drops it, which opens nothing."""
+_UNTOLD = ("supplementalGroupsPolicy", "seLinuxOptions")
+"""Of the Pod's securityContext: what old API servers drop, and what some clusters add; neither opens anything."""
 
 
 def canonical(value: Any) -> str:
