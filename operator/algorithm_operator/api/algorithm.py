@@ -216,8 +216,8 @@ class Resources(Model):
 class User(Model):
     """An explicit user for images whose USER is a name, or to override the image's."""
 
-    uid: Annotated[int, Field(ge=1, le=4294967294, description="User id.")]
-    gid: Annotated[int, Field(ge=1, le=4294967294, description="Group id.")]
+    uid: Annotated[int, Field(ge=1, le=2147483647, description="User id.")]
+    gid: Annotated[int, Field(ge=1, le=2147483647, description="Group id.")]
 
 
 class Security(Model):

@@ -24,7 +24,7 @@ class DataStoreSpec(Model):
         int | None,
         Field(
             ge=1,
-            le=4294967294,
+            le=2147483647,
             description="Group of the store's root (mode 2770); run Pods get it as a supplemental group.",
         ),
     ] = None
