@@ -31,6 +31,10 @@
 - apiGroups: ["", events.k8s.io]
   resources: [events]
   verbs: [create, patch]
+# Why a container does not start: the kubelet's events tell at once what the Pod's status tells late or never.
+- apiGroups: [""]
+  resources: [events]
+  verbs: [list]
 {{- end -}}
 
 {{- define "algorithm-operator.ownRules" -}}

@@ -22,8 +22,15 @@ from algorithm_operator.core import names
 from algorithm_operator.core.decide import decide, teardown
 from algorithm_operator.core.ending import set_condition
 from algorithm_operator.core.world import Algorithm, Decision, DeletePod, Job, ReleasePod, World
-from algorithm_operator.kube.errors import Conflict, Invalid, NotFound
-from algorithm_operator.kube.resources import ALGORITHM_JOBS, ALGORITHMS, DATASTORES, NETWORK_POLICIES, PODS
+from algorithm_operator.kube.errors import ApiError, Conflict, Invalid, NotFound
+from algorithm_operator.kube.resources import (
+    ALGORITHM_JOBS,
+    ALGORITHMS,
+    DATASTORES,
+    EVENTS,
+    NETWORK_POLICIES,
+    PODS,
+)
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +58,9 @@ async def reconcile_job(key: Key, context: Context) -> float | None:
         decision = decide(world)
         if decision.needs_nodes:
             world = replace(world, nodes=await context.cluster.nodes())
+            decision = decide(world)
+        if decision.needs_events is not None:
+            world = replace(world, events=await _events(job.namespace, decision.needs_events, context))
             decision = decide(world)
         try:
             requeue = await _carry_out(world, decision, context)
@@ -115,6 +125,18 @@ async def _world(job: Job, context: Context) -> World:
         policies=list(store.by_namespace(NETWORK_POLICIES, namespace)),
         targets=_targets(context),
     )
+
+
+async def _events(namespace: str, pod_uid: str, context: Context) -> list[Object]:
+    """The events about one Pod; none where they cannot be read: they explain, and nothing else rests on them."""
+    try:
+        found, _ = await context.client.list(
+            EVENTS, namespace, field_selector=f"involvedObject.uid={pod_uid}"
+        )
+    except ApiError as error:
+        log.info("the events of a Pod were not read: %s", error)
+        return []
+    return found
 
 
 def _store_spec(body: Object) -> DataStoreSpec:

@@ -8,7 +8,7 @@ from algorithm_operator.api.conditions import ConditionType
 from algorithm_operator.api.job import AlgorithmJobStatus, State
 from algorithm_operator.api.reasons import Reason, sentence
 from algorithm_operator.api.text import shown
-from algorithm_operator.core import names, pods, seal, waiting
+from algorithm_operator.core import names, pods, seal, silence, waiting
 from algorithm_operator.core.ending import (
     cut,
     end_attempt,
@@ -55,7 +55,7 @@ def follow(world: World, number: int, pod: Object) -> Decision:
     if is_overdue(facts, world):
         verdict = Verdict(Reason.NODE_LOST, sentence(Reason.NODE_LOST, node=facts.node))
         return end_attempt(world, status, number, verdict)
-    held = waiting.explain(facts, world.run, world.nodes, world.stores, world.settings)
+    held = waiting.explain(facts, world.run, world.nodes, world.stores, world.settings, world.events)
     if (
         held is not None
         and held.ends_as is not None
@@ -101,8 +101,14 @@ def _goes_on(
     requeue = RESYNC_SECONDS if status is not job.status else LOOK_AGAIN_SECONDS
     if held is not None and held.ends_at is not None:
         requeue = max(0.5, min(requeue, (held.ends_at - world.now).total_seconds()))
+    if silence.starts_since(facts) is not None:
+        requeue = min(requeue, silence.SILENT_SECONDS)
     return Decision(
-        status, actions, requeue=requeue, needs_nodes=bool(facts.unschedulable) and facts.node is None
+        status,
+        actions,
+        requeue=requeue,
+        needs_nodes=bool(facts.unschedulable) and facts.node is None,
+        needs_events=facts.uid if held is None and silence.is_silent(facts, world.now) else None,
     )
 
 

@@ -13,8 +13,9 @@ from algorithm_operator.api.job import RunSnapshot
 from algorithm_operator.api.reasons import Reason, sentence
 from algorithm_operator.api.text import shown
 from algorithm_operator.core import quantity
-from algorithm_operator.core.facts import Container, Facts, Phase
+from algorithm_operator.core.facts import Facts, Phase
 from algorithm_operator.core.settings import GpuType, PodSettings
+from algorithm_operator.core.silence import Event, last_warning
 
 Node = Mapping[str, Any]
 
@@ -57,8 +58,10 @@ def explain(
     nodes: Iterable[Node] | None,
     stores: Mapping[str, DataStoreSpec],
     settings: PodSettings,
+    events: Iterable[Event] | None = None,
 ) -> Waiting | None:
-    """What the attempt waits for, or None if it moves. `nodes` is None where the operator may not list them."""
+    """What the attempt waits for, or None if it moves. `nodes` is None where the operator may not list them;
+    `events` are those of the Pod, where they were asked for."""
     if facts.node is None:
         return _unscheduled(facts, run, nodes, stores, settings) if facts.unschedulable else None
     containers = (
@@ -68,17 +71,23 @@ def explain(
     )
     for name, image, container in containers:
         if container.phase is Phase.WAITING and container.reason in PULL_ERRORS | CREATE_ERRORS:
-            return _stuck(name, image, container, facts, settings)
-    return None
+            why = container.message or container.reason
+            return _stuck(name, image, why, facts, settings, is_pull=container.reason in PULL_ERRORS)
+    told = last_warning(events or ())
+    if told is None:
+        return None
+    name = told.container or ("stage" if facts.stage.finished_at is None else "algorithm")
+    image = next((image for known, image, _ in containers if known == name), run.image)
+    return _stuck(name, image, told.message, facts, settings, is_pull=told.is_pull)
 
 
-def _stuck(name: str, image: str, container: Container, facts: Facts, settings: PodSettings) -> Waiting:
+def _stuck(name: str, image: str, why: str, facts: Facts, settings: PodSettings, *, is_pull: bool) -> Waiting:
     # Counted from the moment the container could have started: a GPU is held since the Pod was scheduled.
     times = [t for t in (facts.scheduled_at, facts.stage.finished_at) if t is not None]
     seconds = settings.pull_failure_seconds
     ends_at = datetime.fromtimestamp(max(times).timestamp() + seconds, max(times).tzinfo) if times else None
-    why = shown(container.message or container.reason, 500)
-    if container.reason in PULL_ERRORS:
+    why = shown(why, 500)
+    if is_pull:
         message = sentence(Reason.IMAGE_PULL_FAILING, image=shown(image), why=why, seconds=seconds)
         return Waiting(Reason.IMAGE_PULL_FAILING, message, ends_at, Reason.IMAGE_PULL_FAILED)
     message = sentence(Reason.CONTAINER_CREATE_FAILING, container=name, why=why, seconds=seconds)

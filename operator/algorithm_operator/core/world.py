@@ -81,6 +81,7 @@ class World:
     `unreadable`: why an Algorithm or DataStore of the namespace could not be read, by "Kind/name". `restricted`:
     whether the namespace enforces the restricted Pod Security Standard. `targets`: what the gate must find closed;
     None while the canary is not proven alive. `nodes`: None where they may not be listed or were not needed yet.
+    `events`: those about the Pod of the open attempt; None where they were not needed.
     """
 
     job: Job
@@ -97,6 +98,7 @@ class World:
     policies: Sequence[Object] = field(default_factory=list)
     targets: list[Target] | None = None
     nodes: Sequence[Object] | None = None
+    events: Sequence[Object] | None = None
 
     @property
     def run(self) -> RunSnapshot:
@@ -172,6 +174,8 @@ class Decision:
     actions: list[Action] = field(default_factory=list)
     requeue: float | None = None
     needs_nodes: bool = False
+    needs_events: str | None = None
+    """uid of the Pod whose events would tell more."""
 
 
 def stamp(now: datetime) -> str:
