@@ -14,6 +14,8 @@ from algorithm_operator.contract.kinds import Kind
 
 MAX_DEPTH = 200
 """Levels of nesting: below what every JSON library on the way takes, and far above what people write."""
+MAX_KEY = 1000
+"""Of an object in a value shown in status, as JSON: YAML's keys have 1024 characters at most."""
 MAX_INTEGER = 2**63 - 1
 """Whole numbers that every part on the way keeps exactly."""
 
@@ -146,6 +148,21 @@ def _too_deep(value: Any) -> bool:
         if not level:
             return False
     return True
+
+
+def has_long_key(value: object) -> bool:
+    """Whether an object in `value` has a key that the API server does not read: it takes a status as YAML."""
+    level = [value]
+    while level:
+        if any(len(json.dumps(key)) > MAX_KEY for node in level if isinstance(node, dict) for key in node):
+            return True
+        children = (
+            node.values() if isinstance(node, dict) else node
+            for node in level
+            if isinstance(node, dict | list)
+        )
+        level = [child for each in children for child in each]
+    return False
 
 
 def _check_encodable(value: Any) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from datetime import datetime
 
 from algorithm_operator.api.conditions import Condition, ConditionType, with_condition, without_condition
 from algorithm_operator.api.job import AlgorithmJobStatus, Attempt, Logs, ManifestRef, Output, State, Timing
 from algorithm_operator.api.reasons import Reason, sentence
 from algorithm_operator.contract.manifest import Manifest, ManifestOutput
+from algorithm_operator.contract.values import dump_json, has_long_key
 from algorithm_operator.core import names
 from algorithm_operator.core.facts import Facts, moment
 from algorithm_operator.core.verdict import Verdict
@@ -16,8 +16,6 @@ from algorithm_operator.core.world import Decision, Job, World, stamp
 
 MAX_STATUS_VALUES_BYTES = 8192
 MAX_MESSAGE = 1024
-MAX_KEY = 1000
-"""Of an object in a value shown in status, as JSON: YAML's keys have 1024 characters at most."""
 _STEP_OF = {
     Reason.INPUT_INVALID: ConditionType.STAGED,
     Reason.INPUT_NOT_FOUND: ConditionType.STAGED,
@@ -179,27 +177,12 @@ def _outputs(outputs: list[ManifestOutput], folder: str | None, stored: set[str]
             path = f"{folder}/{file.path}" if folder else None
             fields |= {"path": path, "bytes": file.bytes, "sha256": file.sha256}
         if output.has_value and (output.slug in stored or file is None or folder is None):
-            size = len(json.dumps(output.value, ensure_ascii=False).encode())
+            size = len(dump_json(output.value).encode())
             if size <= budget and not has_long_key(output.value):
                 budget -= size
                 fields["value"] = output.value
         shown.append(Output.model_validate(fields))
     return shown
-
-
-def has_long_key(value: object) -> bool:
-    """Whether an object in `value` has a key that the API server does not read: it takes a status as YAML."""
-    level = [value]
-    while level:
-        if any(len(json.dumps(key)) > MAX_KEY for node in level if isinstance(node, dict) for key in node):
-            return True
-        children = (
-            node.values() if isinstance(node, dict) else node
-            for node in level
-            if isinstance(node, dict | list)
-        )
-        level = [child for each in children for child in each]
-    return False
 
 
 def timing(job: Job, facts: Facts) -> Timing:

@@ -15,6 +15,7 @@ from algorithm_operator.contract import messages
 from algorithm_operator.contract.failure import UNDECLARED, Finding
 from algorithm_operator.contract.plan import PlannedSocket
 from algorithm_operator.contract.sockets import is_image
+from algorithm_operator.contract.values import MAX_KEY, has_long_key
 from algorithm_operator.steps import images, sandbox, values, walk
 from algorithm_operator.steps.failures import os_message
 from algorithm_operator.steps.settings import StepSettings
@@ -66,6 +67,7 @@ class Inspection:
         self._limits = walk.Limits(settings.max_entries, settings.max_depth, settings.max_output_bytes)
         self._tree = walk.scan(self._root, self._limits)
         self._used: set[bytes] = set()
+        self._value_bytes = 0
 
     def close(self) -> None:
         """Close every descriptor."""
@@ -151,15 +153,22 @@ class Inspection:
             raise _FindingError(messages.file_invalid(name, found.invalid))
         text = (found.text or "").encode()
         small = len(text) <= self._settings.max_value_bytes
-        if not small and not self._keeps_files:
-            why = f"there is no DataStore for more than {self._settings.max_value_bytes} bytes; name an outputStore"
-            raise _FindingError(messages.file_invalid(name, why))
+        value = json.loads(text) if small else None
+        if not self._keeps_files:  # the value in status is all that will be left of it
+            self._value_bytes += len(text)
+            if self._value_bytes > self._settings.max_value_bytes:
+                most = self._settings.max_value_bytes
+                why = f"there is no DataStore for more than {most} bytes in all; name an outputStore"
+                raise _FindingError(messages.file_invalid(name, why))
+            if has_long_key(value):
+                why = f"there is no DataStore for keys of more than {MAX_KEY} characters; name an outputStore"
+                raise _FindingError(messages.file_invalid(name, why))
         replacement = text + b"\n" if found.replaced else None
         return Checked(
             socket,
             descriptor,
             size if replacement is None else len(replacement),
-            value=json.loads(text) if small else None,
+            value=value,
             has_value=small,
             replacement=replacement,
         )

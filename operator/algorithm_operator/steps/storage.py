@@ -6,6 +6,7 @@ import errno
 import fcntl
 import hashlib
 import os
+import re
 import stat
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -25,6 +26,8 @@ MAX_REMEMBERED = 64
 """Unfinished uploads whose hash is kept in memory, so that one in many parts is not read again and again."""
 Hash = Any
 """A state of hashlib; its type has no public name."""
+_OF_A_JOB = re.compile(r"[^/]+/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/[0-9]+(/|$)")
+"""Where jobs keep what came out (`core/names.py`): whoever may upload must not be able to change or pre-empt it."""
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -134,7 +137,11 @@ class Storage:
         checked = _checked(path)
         if checked.endswith("/"):
             raise StorageError("this is a folder; name the file")
+        if _OF_A_JOB.match(checked):
+            raise StorageError("this is the folder of a job's results, which only the job itself writes")
         parent, _, name = checked.rpartition("/")
+        if name.endswith(PART):
+            raise StorageError(f'names that end with "{PART}" are those of unfinished uploads')
         if len(os.fsencode(name + PART)) > walk.MAX_NAME:
             raise StorageError(f"the name is longer than {walk.MAX_NAME - len(PART)} bytes")
         with ExitStack() as opened:
@@ -235,6 +242,9 @@ def _open_part(folder: int, name: str, opened: ExitStack) -> int:
         fcntl.flock(upload, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise ConflictError("another upload to this path is going on", status.st_size) from None
+    if _inode(folder, name) != status.st_ino:
+        # Another upload ended between our open and our lock: what we hold is its file by now, under its final name.
+        raise ConflictError("another upload to this path has just ended", 0)
     return upload
 
 
@@ -276,5 +286,12 @@ def _encodable(name: str) -> bool:
 def _size(folder: int, name: str) -> int | None:
     try:
         return os.stat(name, dir_fd=folder, follow_symlinks=False).st_size
+    except FileNotFoundError:
+        return None
+
+
+def _inode(folder: int, name: str) -> int | None:
+    try:
+        return os.stat(name, dir_fd=folder, follow_symlinks=False).st_ino
     except FileNotFoundError:
         return None

@@ -135,7 +135,10 @@ class Handler(BaseHTTPRequestHandler):
         return {key: values[-1] for key, values in parse_qs(urlsplit(self.path).query).items()}
 
     def _file_path(self) -> str:
-        return unquote(urlsplit(self.path).path.removeprefix(FILES), errors="strict")
+        try:
+            return unquote(urlsplit(self.path).path.removeprefix(FILES), errors="strict")
+        except UnicodeDecodeError:
+            raise RequestError(HTTPStatus.BAD_REQUEST, "the path is not UTF-8") from None
 
     def _get(self) -> None:
         query, path = self._query(), urlsplit(self.path).path

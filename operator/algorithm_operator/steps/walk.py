@@ -94,7 +94,10 @@ class Tree:
     def refused_at(self, path: bytes) -> bool:
         """Whether `path`, something above or something below it was refused."""
         return any(
-            r.path == path or path.startswith(r.path + b"/") or r.path.startswith(path + b"/")
+            not r.path  # the root: not all of it was looked at
+            or r.path == path
+            or path.startswith(r.path + b"/")
+            or r.path.startswith(path + b"/")
             for r in self.refused
         )
 

@@ -192,6 +192,26 @@ def test_without_a_store_values_travel_in_the_manifest(attempt: Attempt) -> None
     assert attempt.stored() == {}
 
 
+@pytest.mark.parametrize(
+    ("texts", "why"),
+    [
+        (['"' + "a" * 5000 + '"', '"' + "b" * 5000 + '"'], "for more than 8192 bytes in all"),
+        (["1", '{"' + "k" * 1200 + '": 1}'], "for keys of more than 1000 characters"),
+    ],
+)
+def test_without_a_store_nothing_is_kept_that_status_would_leave_out(
+    attempt: Attempt, texts: list[str], why: str
+) -> None:
+    attempt.plan.output_store = None
+    for name, text in zip("ab", texts, strict=True):
+        attempt.plan.outputs.append(planned(name, "Anything"))
+        attempt.output(f"{name}.json", text)
+    code, report = attempt.collect()
+    assert code == 65
+    assert why in (report.message or "")
+    assert (report.message or "").startswith("b: ")
+
+
 def test_null_is_a_value_and_nan_becomes_null(attempt: Attempt) -> None:
     attempt.plan.outputs += [planned("nothing", "Anything"), planned("score", "Anything")]
     attempt.output("nothing.json", "null")
