@@ -93,6 +93,7 @@ class Reason(StrEnum):
     DEADLINE_BEFORE_START = "DeadlineBeforeStart"
     RUNNER_FAILED = "RunnerFailed"
     POD_MUTATED = "PodMutated"
+    POD_NOT_OURS = "PodNotOurs"
     LOST = "StateLost"
     # the owner's
     CANCELLED = "Cancelled"
@@ -279,6 +280,12 @@ CATALOGUE: dict[Reason, Entry] = {
         False,
         "The cluster changed the job's Pod ({why}); it was not started. An admin exempts the namespace "
         "from that webhook or LimitRange.",
+    ),
+    Reason.POD_NOT_OURS: Entry(
+        _INFRA,
+        True,
+        "Pod {pod} is not as this operator makes it: another version of it made the Pod, or somebody else did. Nothing "
+        "that it says counts.",
     ),
     Reason.LOST: Entry(_INFRA, True, "The node could not say how the algorithm ended: {why}"),
     Reason.CANCELLED: Entry(_WAIT, False, "The job was cancelled."),

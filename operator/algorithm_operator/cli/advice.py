@@ -75,6 +75,8 @@ ADVICE: dict[Reason, str] = {
     Reason.DEADLINE_BEFORE_START: "The time limit includes image pull and staging. " + _AGAIN,
     Reason.RUNNER_FAILED: _AGAIN,
     Reason.POD_MUTATED: "The cluster's admin exempts the namespace; then run it again under a new name.",
+    Reason.POD_NOT_OURS: "Unless the operator was upgraded just then, the admin looks at who may create Pods in the "
+    "namespace. " + _AGAIN,
     Reason.LOST: _AGAIN,
     Reason.CANCELLED: "Somebody set spec.cancel. Run it again under a new name if it is still wanted.",
     Reason.IMAGE_NOT_FOUND: _IMAGE,

@@ -19,16 +19,19 @@ _LONGEST_LINE = 64 * 1024
 def print_log(cluster: Cluster, job: Job, *, stderr: bool, follow: bool) -> None:
     """Write the log to stdout, and to stderr where it comes from."""
     if job.finished and job.output_store is not None and job.folder is not None:
-        _from_store(
-            cluster, job, job.output_store, f"{job.folder}/logs/{'stderr' if stderr else 'stdout'}.log"
-        )
-    else:
-        _from_pod(cluster, job, stderr=stderr, follow=follow)
+        path = f"{job.folder}/logs/{'stderr' if stderr else 'stdout'}.log"
+        if _from_store(cluster, job, job.output_store, path):
+            return
+        show.note("the algorithm has removed or replaced the file that its output was kept in")
+    _from_pod(cluster, job, stderr=stderr, follow=follow)
 
 
-def _from_store(cluster: Cluster, job: Job, store_name: str, path: str) -> None:
+def _from_store(cluster: Cluster, job: Job, store_name: str, path: str) -> bool:
+    """Whether the store has the log of an algorithm that ran."""
     with open_store(cluster, store_name, show.note) as store:
         there = store.stat(path)
+        if there is None and job.status.logs is not None:
+            return False
         if there is None:
             raise CliError(
                 f"The store has no log of job {quoted(job.name)}: its algorithm was never started, or its Pod was "
@@ -36,6 +39,7 @@ def _from_store(cluster: Cluster, job: Job, store_name: str, path: str) -> None:
             )
         show.note(f"from DataStore {store_name}, {shown(path, 1024)} ({show.size(there.size)})")
         _write(store.read(path) if there.size else ())
+    return True
 
 
 def _from_pod(cluster: Cluster, job: Job, *, stderr: bool, follow: bool) -> None:

@@ -35,8 +35,8 @@ from algorithm_operator.cli.results import Fetched
 from algorithm_operator.core.facts import moment
 
 # A pipe has no width: lines stay whole there, for grep and awk.
-out = Console(highlight=False, width=None if sys.stdout.isatty() else 4096)
-err = Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else 4096)
+out = Console(highlight=False, emoji=False, width=None if sys.stdout.isatty() else 4096)
+err = Console(stderr=True, highlight=False, emoji=False, width=None if sys.stderr.isatty() else 4096)
 
 _STYLE = {
     State.SUCCEEDED: "green",
@@ -225,7 +225,7 @@ def following(name: str) -> Iterator[Callable[[Moment], None]]:
         spinner = Spinner("dots")
 
         def redraw(now: Moment) -> None:
-            spinner.update(text=Text.from_markup(f"{escape(name)}  {state(now.state)}"))
+            spinner.update(text=Text.from_markup(f"{escape(name)}  {state(now.state)}", emoji=False))
             parts: list[Any] = [spinner]
             if now.used_seconds is not None and now.limit_seconds:
                 grid = Table.grid(padding=(0, 1))

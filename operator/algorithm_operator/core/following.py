@@ -50,6 +50,9 @@ def follow(world: World, number: int, pod: Object) -> Decision:
         return end_attempt(
             world, status, number, Verdict(Reason.POD_MUTATED, sentence(Reason.POD_MUTATED, why=why))
         )
+    if not known and not _asked_for(world, number, pod):
+        verdict = Verdict(Reason.POD_NOT_OURS, sentence(Reason.POD_NOT_OURS, pod=facts.name))
+        return end_attempt(world, status, number, verdict)
     if facts.ended:
         return _ended(world, status, number, facts)
     if is_overdue(facts, world):
@@ -80,6 +83,16 @@ def _changed(world: World, number: int, pod: Object) -> list[str]:
     except KeyError:  # a DataStore or type of GPU is gone meanwhile
         return ["it is not as it was asked for"]
     return seal.mutations(wanted, pod) or ["it is not as it was asked for"]
+
+
+def _asked_for(world: World, number: int, pod: Object) -> bool:
+    """Whether the Pod is the one that this operator would make: whoever may create Pods can write any owner, label and
+    hash on one, and its containers would speak for the job."""
+    try:
+        wanted = pods.run_pod(planned(world, number), world.run, world.stores, world.settings)
+    except KeyError:  # a DataStore or type of GPU is gone meanwhile
+        return True
+    return seal.digest(wanted) == (pod["metadata"].get("annotations") or {}).get(names.ANNOTATION_SPEC_HASH)
 
 
 def _goes_on(

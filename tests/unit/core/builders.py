@@ -7,10 +7,11 @@ from typing import Any
 
 from algorithm_operator.api.algorithm import User
 from algorithm_operator.api.datastore import DataStoreSpec
-from algorithm_operator.api.job import RunSnapshot
+from algorithm_operator.api.job import AlgorithmJobStatus, RunSnapshot
 from algorithm_operator.contract.plan import Target
-from algorithm_operator.core import names, seal
+from algorithm_operator.core import pods
 from algorithm_operator.core.settings import GpuType, PodSettings
+from algorithm_operator.core.starting import planned
 from algorithm_operator.core.world import Algorithm, Job, World
 
 NOW = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
@@ -198,8 +199,10 @@ def pod(
     conditions = list(status.pop("conditions", []))
     if node is not None:
         conditions.append({"type": "PodScheduled", "status": "True", "lastTransitionTime": at(-20)})
-    spec: dict[str, Any] = {**({"nodeName": node} if node else {}), "activeDeadlineSeconds": 7200}
-    meta["annotations"] = {names.ANNOTATION_SPEC_HASH: seal.digest({"spec": spec})}
+    accepted = world({**JOB, "status": AlgorithmJobStatus(algorithm=run()).wire()})
+    made = pods.run_pod(planned(accepted, attempt), run(), STORES, SETTINGS)
+    spec: dict[str, Any] = {**made["spec"], **({"nodeName": node} if node else {})}
+    meta["annotations"] = made["metadata"]["annotations"]
     return {
         "metadata": meta,
         "spec": spec,

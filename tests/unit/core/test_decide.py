@@ -12,7 +12,7 @@ from algorithm_operator.api.conditions import find
 from algorithm_operator.api.job import AlgorithmJobStatus, State
 from algorithm_operator.api.reasons import Reason
 from algorithm_operator.contract.manifest import Manifest
-from algorithm_operator.core import attempt, names
+from algorithm_operator.core import attempt, names, seal
 from algorithm_operator.core.decide import decide, teardown
 from algorithm_operator.core.ending import succeeded
 from algorithm_operator.core.facts import facts_of
@@ -65,6 +65,19 @@ def kinds(decision: Decision) -> list[str]:
 def followed(**spec: Any) -> AlgorithmJobStatus:
     """The status of a job whose first Pod runs."""
     return decide(world(job(accepted(), **spec), pods={1: pod(stage=DONE, main=running())})).status
+
+
+def test_a_pod_that_somebody_else_made_in_the_jobs_name_does_not_speak_for_it() -> None:
+    """Owner, labels, finalizer and a hash that is right for itself: all of it may be written by who may create Pods."""
+    forged = pod(main=terminated(0), collect=collected(ok=True, manifest_sha256=MANIFEST_SHA))
+    forged["spec"] = {
+        "containers": [{"name": "algorithm", "image": "evil"}, {"name": "collect", "image": "evil"}]
+    }
+    forged["metadata"]["annotations"] = {names.ANNOTATION_SPEC_HASH: seal.digest(forged)}
+    decision = decide(world(job(accepted()), pods={1: forged}))
+    assert decision.status.attempts[0].reason == "PodNotOurs"
+    assert decision.status.state is State.QUEUED
+    assert [a for a in decision.actions if isinstance(a, ReadManifest)] == []
 
 
 def test_a_job_is_accepted_with_what_it_will_run() -> None:
