@@ -203,13 +203,14 @@ NEEDED = {
     "get persistentvolumeclaims",
     "watch networkpolicies.networking.k8s.io",
     "list leases.coordination.k8s.io",
-    "create events",
+    "list events",
     "get namespaces",
 }
 NEVER = {
     "get secrets",
     "list secrets",
     "get configmaps",
+    "create events",
     "create pods/exec",
     "get pods/exec",
     "create pods/portforward",

@@ -28,9 +28,6 @@
 - apiGroups: [coordination.k8s.io]
   resources: [leases]
   verbs: [get, list, watch]
-- apiGroups: ["", events.k8s.io]
-  resources: [events]
-  verbs: [create, patch]
 # Why a container does not start: the kubelet's events tell at once what the Pod's status tells late or never.
 - apiGroups: [""]
   resources: [events]

@@ -58,10 +58,7 @@ def image_refusal(spec: AlgorithmSpec, image: ResolvedImage) -> tuple[Reason, st
     if (size := sum(len(word.encode("utf-8", "surrogatepass")) for word in words)) > MAX_COMMAND_BYTES:
         why = f"its ENTRYPOINT and CMD take {size} bytes, more than {MAX_COMMAND_BYTES}"
         return Reason.IMAGE_INVALID, sentence(Reason.IMAGE_INVALID, why=why)
-    if (stated := spec.security.user) is not None:
-        if max(stated.uid, stated.gid) > MAX_ID:
-            why = f"security.user is {stated.uid}:{stated.gid}; Kubernetes takes ids up to {MAX_ID}."
-            return Reason.SPEC_INVALID, sentence(Reason.SPEC_INVALID, why=why)
+    if spec.security.user is not None:
         return None
     user = image.user or ""
     if user.partition(":")[0] in ("", "root", "0") or 0 in (image.uid, image.gid):

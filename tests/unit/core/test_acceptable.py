@@ -54,7 +54,8 @@ def test_ids_that_kubernetes_does_not_take_are_refused() -> None:
     large = MAX_ID + 1
     assert reason(spec(), image(user=str(large), uid=large, gid=large)) is Reason.IMAGE_INVALID
     assert reason(spec(), image(user=str(MAX_ID), uid=MAX_ID, gid=MAX_ID)) is None
-    assert reason(spec(security={"user": {"uid": 1, "gid": large}}), image()) is Reason.SPEC_INVALID
+    with pytest.raises(ValueError, match="less than or equal to"):
+        spec(security={"user": {"uid": 1, "gid": large}})
 
 
 def test_a_command_is_needed_and_must_fit_into_a_plan() -> None:
