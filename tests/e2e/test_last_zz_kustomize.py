@@ -149,6 +149,8 @@ def test_operator_and_example_come_up_from_kustomizations_and_leave_again(
         assert run("kubectl", "diff", "-k", kustomization) == ""
 
     started = time.monotonic()
+    # The job first: its Pod is kept with it, and Kubernetes keeps a claim as long as a Pod names it.
+    run("kubectl", "delete", "-n", JOBS, "-f", EXAMPLE / "job.yaml")
     run("kubectl", "delete", "-k", example, timeout=90)
     run("kubectl", "delete", "-k", operator, timeout=90)
     nothing_left(bare, NAMESPACE, JOBS)
