@@ -34,6 +34,9 @@ def unpullable(module_namespace: Namespace) -> Job:
 
 
 def test_an_image_that_cannot_be_pulled_is_told(unpullable: Job) -> None:
+    # An operator that has just started first makes sure of its canary, and says so.
+    eventually(unpullable.pod, 30, "the Pod is created")
+
     waiting = unpullable.wait_condition("Scheduled", "False", "ImagePullFailing")
 
     assert "e2e/vanishing-" in waiting["message"]
