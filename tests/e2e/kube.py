@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
 import kubernetes
+import urllib3
 
 from tests.cluster.settings import KUBECONFIG
 
@@ -45,6 +46,33 @@ class Kube:
         connection = kubernetes.config.new_client_from_config(str(KUBECONFIG))  # type: ignore[no-untyped-call]
         self._host = connection.configuration.host
         self._pool = connection.rest_client.pool_manager
+        self._headers: dict[str, str] = {}
+
+    def service_account(self, namespace: str, name: str, cluster_role: str) -> Kube:
+        """A client that is a new ServiceAccount, bound to a ClusterRole in its namespace; it has its token alone."""
+        accounts = f"/api/v1/namespaces/{namespace}/serviceaccounts"
+        bindings = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}/rolebindings"
+        meta = {"name": name}
+        self.request("POST", accounts, {"metadata": meta})
+        self.request(
+            "POST",
+            bindings,
+            {
+                "metadata": meta,
+                "roleRef": {
+                    "apiGroup": "rbac.authorization.k8s.io",
+                    "kind": "ClusterRole",
+                    "name": cluster_role,
+                },
+                "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": namespace}],
+            },
+        )
+        token = self.request("POST", f"{accounts}/{name}/token", {"spec": {}})["status"]["token"]
+        other = Kube()
+        authority = other._pool.connection_pool_kw["ca_certs"]
+        other._pool = urllib3.PoolManager(ca_certs=authority)  # without the admin's certificate
+        other._headers = {"Authorization": f"Bearer {token}"}
+        return other
 
     def request(
         self,
@@ -57,7 +85,9 @@ class Kube:
         """One request; JSON is parsed, anything else (logs) comes as text."""
         url = f"{self._host}{path}" + (f"?{urlencode(query)}" if query else "")
         data = None if body is None else json.dumps(body).encode()
-        answer = self._pool.request(method, url, headers={"Content-Type": content_type}, body=data)
+        answer = self._pool.request(
+            method, url, headers={**self._headers, "Content-Type": content_type}, body=data
+        )
         text = answer.data.decode(errors="replace")
         if answer.status >= 400:
             raise ApiError(answer.status, _message(text))
