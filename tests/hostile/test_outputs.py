@@ -227,6 +227,13 @@ def test_json(attempt: Attempt, json_output: Path, text: bytes, expected: str) -
     assert f'results: The output file "results.json" {expected}' in message(attempt)
 
 
+def test_json_of_too_many_values_is_not_held_against_a_limit_that_it_keeps(
+    attempt: Attempt, json_output: Path
+) -> None:
+    json_output.write_bytes(b"[" + b"[]," * 5_000_000 + b"1]")
+    assert message(attempt) == 'results: The output file "results.json" is too large'
+
+
 def test_nan_for_a_number(attempt: Attempt) -> None:
     attempt.plan.outputs.append(planned("volume", "Float"))
     attempt.output("volume.json", "NaN")

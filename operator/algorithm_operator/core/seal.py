@@ -15,6 +15,8 @@ _CONTAINER_FIELDS = ("image", "command", "args", "securityContext", "restartPoli
 _SWITCHES = ("hostNetwork", "hostPID", "hostIPC", "shareProcessNamespace")
 _UNTOLD = ("supplementalGroupsPolicy", "seLinuxOptions")
 """Of the Pod's securityContext: what old API servers drop, and what some clusters add; neither opens anything."""
+_BOUNDS = ("ephemeral-storage",)
+"""Never asked for, and added by a LimitRange: so an admin bounds the disk that a job may fill."""
 
 
 def canonical(value: Any) -> str:
@@ -57,6 +59,11 @@ def _containers(pod: Pod) -> dict[str, dict[str, object]]:
                 "group": group,
                 **{field: container.get(field) for field in _CONTAINER_FIELDS},
                 "resources": _amounts(container.get("resources") or {}),
+                "secrets": sorted(
+                    str(each["name"])
+                    for each in container.get("env") or []
+                    if "secretKeyRef" in (each.get("valueFrom") or {})
+                ),
                 "volumeMounts": [
                     [m.get("name"), m.get("mountPath"), m.get("subPath"), bool(m.get("readOnly"))]
                     for m in container.get("volumeMounts") or []
@@ -83,6 +90,7 @@ def _amounts(resources: Mapping[str, Any]) -> dict[str, dict[str, str]]:
         kind: {
             name: f"{quantity.parse(amount).normalize():f}"
             for name, amount in (resources.get(kind) or {}).items()
+            if name not in _BOUNDS
         }
         for kind in ("requests", "limits")
     }

@@ -81,9 +81,13 @@ class Inputs:
         bounds = sandbox.Bounds(settings.check_memory_bytes, CHECK_SECONDS)
         found = values.check_file(source.descriptor, socket.kind, settings.max_json_bytes, bounds)
         if found.too_large:
-            raise bad_input(
-                socket.slug, f"{source} is too large; the limit is {settings.max_json_bytes} bytes."
+            cap = settings.max_json_bytes
+            why = (
+                f"the limit is {cap} bytes"
+                if source.size > cap
+                else "it holds more values than can be checked"
             )
+            raise bad_input(socket.slug, f"{source} is too large; {why}.")
         if found.not_json is not None or found.replaced:
             raise bad_input(
                 socket.slug, f"{source} is not valid JSON: {found.not_json or 'it contains NaN or Infinity.'}"

@@ -146,7 +146,7 @@ class Inspection:
         cap = self._settings.max_json_bytes
         found = values.check_file(descriptor, socket.kind, cap, self._bounds())
         if found.too_large:
-            raise _FindingError(messages.file_too_large(name, cap))
+            raise _FindingError(messages.file_too_large(name, cap if size > cap else None))
         if found.not_json is not None:
             raise _FindingError(messages.not_json(name, found.not_json))
         if found.invalid is not None:

@@ -127,8 +127,14 @@ def test_the_plan_survives_its_way() -> None:
             "resources of container algorithm was changed",
         ),
         (lambda spec: spec.update(activeDeadlineSeconds=10), "activeDeadlineSeconds was changed"),
+        (
+            lambda spec: spec["containers"][0].update(
+                env=[{"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}]
+            ),
+            "secrets of container algorithm was changed",
+        ),
     ],
-    ids=["sidecar", "image", "resources", "deadline"],
+    ids=["sidecar", "image", "resources", "deadline", "secret"],
 )
 def test_a_mutated_pod_is_noticed(change: Any, words: str) -> None:
     created = copy.deepcopy(built())
@@ -139,6 +145,7 @@ def test_a_mutated_pod_is_noticed(change: Any, words: str) -> None:
 def test_what_the_server_writes_in_its_own_way_is_no_mutation() -> None:
     created = copy.deepcopy(built())
     created["spec"]["containers"][0]["resources"]["limits"]["cpu"] = "2000m"
+    created["spec"]["containers"][0]["resources"]["limits"]["ephemeral-storage"] = "50Gi"
     created["spec"]["tolerations"].append({"key": "node.kubernetes.io/not-ready", "operator": "Exists"})
     assert seal.mutations(built(), created) == []
 
