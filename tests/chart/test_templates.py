@@ -165,7 +165,7 @@ TOLERATION = {"key": "dedicated", "operator": "Exists"}
         (
             {"stepsResources": {"collect": {"memory": "1Gi"}}},
             lambda s: s.pods.collect_resources,
-            {"cpu": "100m", "memory": "1Gi"},
+            {"cpu": "500m", "memory": "1Gi"},
         ),
         (
             {"gpuTypes": {"T4": None, "L4": {"nodeSelectorTerms": [{"matchExpressions": []}]}}},
