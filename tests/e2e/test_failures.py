@@ -10,7 +10,7 @@ import json
 
 import pytest
 
-from tests.e2e.harness import RESULTS, Job, Namespace, Object, Store
+from tests.e2e.harness import RESULTS, Job, Namespace, Object, Store, eventually
 
 LOGS = {"logs/stdout.log", "logs/stderr.log"}
 TIME_LIMIT = 20
@@ -89,7 +89,11 @@ def ended(started: Started, name: str) -> tuple[Object, dict[str, bytes], Object
     kept = store.files(job)
     assert set(kept) == {*LOGS, "failure.json"}
     (pod,) = job.pods()
-    assert "finalizers" not in pod["metadata"]
+    eventually(
+        lambda: "finalizers" not in job.pods()[0]["metadata"],
+        10,
+        "the Pod is released, right after the status",
+    )
     failed = job.condition("Failed")
     assert failed is not None
     assert (failed["status"], failed["reason"], failed["message"]) == (
