@@ -6,6 +6,7 @@ import errno
 import hashlib
 import os
 import stat
+from collections.abc import Callable
 
 from algorithm_operator.contract.manifest import ManifestFile
 from algorithm_operator.steps.copying import copy, write_all
@@ -75,11 +76,24 @@ class AttemptFolder:
 
     def keep(self, path: str, source: int, size: int) -> ManifestFile:
         """Copy an open file to `path` (`name` or `folder/name`)."""
+        return self._keep(path, size, lambda target: copy(source, target, size))
+
+    def keep_bytes(self, path: str, data: bytes) -> ManifestFile:
+        """Write `data` to `path`."""
+
+        def write(target: int) -> str:
+            write_all(target, data)
+            return hashlib.sha256(data).hexdigest()
+
+        return self._keep(path, len(data), write)
+
+    def _keep(self, path: str, size: int, write: Callable[[int], str]) -> ManifestFile:
+        """Let `write` fill a temporary file and tell its sha256, then give the file its name."""
         folder, name = self._folder(path)
         try:
             temporary, target = self._temporary(folder, name)
             try:
-                digest = copy(source, target, size)
+                digest = write(target)
                 self._finish(folder, temporary, target, name)
             except BaseException:
                 os.unlink(temporary, dir_fd=folder)
@@ -90,24 +104,6 @@ class AttemptFolder:
             os.close(folder)
         self._kept.append(path)
         return ManifestFile(path=path, bytes=size, sha256=digest)
-
-    def keep_bytes(self, path: str, data: bytes) -> ManifestFile:
-        """Write `data` to `path`."""
-        folder, name = self._folder(path)
-        try:
-            temporary, target = self._temporary(folder, name)
-            try:
-                write_all(target, data)
-                self._finish(folder, temporary, target, name)
-            except BaseException:
-                os.unlink(temporary, dir_fd=folder)
-                raise
-            finally:
-                os.close(target)
-        finally:
-            os.close(folder)
-        self._kept.append(path)
-        return ManifestFile(path=path, bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
 
     def settle(self) -> None:
         """What was kept so far stays, whatever comes."""
