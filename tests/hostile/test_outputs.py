@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from algorithm_operator.api.algorithm import OverlaySegment
+from algorithm_operator.api.interface import OverlaySegment
 from algorithm_operator.contract.reports import CollectReport
 from tests.unit.steps.attempt import Attempt, planned
 from tests.unit.steps.mha import compressed, header, mha

@@ -6,156 +6,15 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from algorithm_operator.api.base import Model, ObjectName, Quantity, Slug, cel, list_map, rules
+from algorithm_operator.api.base import Model, ObjectName, Quantity, cel, list_map, rules
 from algorithm_operator.api.conditions import Condition
-from algorithm_operator.api.kinds import IMAGE_KINDS, SEGMENTED_KINDS, SocketKind
-
-_UUID = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
-_IMAGES = [str(kind) for kind in IMAGE_KINDS]
-_SEGMENTED = [str(kind) for kind in SEGMENTED_KINDS]
+from algorithm_operator.api.interface import Interface
 
 
-def _path(socket: str) -> str:
-    """CEL: the relative path of a socket, default included."""
-    return (
-        f"(has({socket}.relativePath) ? {socket}.relativePath : "
-        f"{socket}.kind in {_IMAGES} ? 'images/' + {socket}.slug : {socket}.slug + '.json')"
-    )
+class ObjectRef(Model):
+    """Another object of the same namespace, by name."""
 
-
-def _paths_apart(sockets: str) -> dict[str, str]:
-    """CEL: no two sockets of that list share a path, and none lies inside another one's."""
-    return cel(
-        f"self.{sockets}.map(s, {_path('s')}).all(p, "
-        f"self.{sockets}.exists_one(s, ({_path('s')} + '/').startsWith(p + '/')))",
-        f"each of the {sockets} needs a relativePath of its own, and none may lie inside another one's",
-        fieldPath=f".{sockets}",
-    )
-
-
-class OverlaySegment(Model):
-    """One segment of a Segmentation: a name and its voxel value."""
-
-    name: Annotated[str, Field(min_length=1, max_length=128, description="What the segment shows.")]
-    voxel_value: Annotated[int, Field(ge=1, le=65535, description="Its value in the image; 0 is background.")]
-    visible: Annotated[bool, Field(description="Whether viewers show it at first.")] = True
-
-
-class Socket(Model):
-    """One input or output of an algorithm (Grand Challenge: socket, formerly component interface)."""
-
-    model_config = rules(
-        cel(
-            "!has(self.relativePath) || (!self.relativePath.startsWith('/') && !self.relativePath.endsWith('/'))",
-            "Path must not begin or end with '/'",
-            fieldPath=".relativePath",
-        ),
-        cel(
-            r"!has(self.relativePath) || !self.relativePath.matches('(^|/)[.]{0,2}(/|$)')",
-            "Relative paths are not allowed: relativePath may not contain '.', '..' or empty segments",
-            fieldPath=".relativePath",
-        ),
-        cel(
-            f"{_path('self')}.lowerAscii() != 'inputs.json'",
-            "This relative path is reserved: /input/inputs.json lists the inputs",
-        ),
-        cel(
-            f"!{_path('self')}.lowerAscii().matches('{_UUID}')",
-            "relativePath, or the slug it is made of, may not contain a UUID: image files are named by one",
-        ),
-        cel(
-            f"self.kind in {_IMAGES} || {_path('self')}.endsWith('.json')",
-            "Relative path should end with .json",
-            fieldPath=".relativePath",
-        ),
-        cel(
-            f"!(self.kind in {_IMAGES}) || {_path('self')}.matches('^images/([^/]*/)*[^/.]+$')",
-            "Images should be a directory: relativePath is images/<name>, without a suffix",
-            fieldPath=".relativePath",
-        ),
-        cel(
-            f"self.kind in {_IMAGES} || !{_path('self')}.startsWith('images/')",
-            "Only images may lie below images/",
-            fieldPath=".relativePath",
-        ),
-        cel(
-            f"(self.kind in {_SEGMENTED}) == has(self.overlaySegments)",
-            f"overlaySegments are needed for kind {' and '.join(_SEGMENTED)}, and for no other",
-        ),
-        cel(
-            "!has(self.overlaySegments) || self.overlaySegments.all(s, s.voxelValue <= self.overlaySegments.size())",
-            "the voxel values of overlaySegments must be 1, 2, 3, ... without a gap (0 is background)",
-        ),
-    )
-
-    slug: Annotated[Slug, Field(description="Its name; one definition in a namespace.")]
-    title: Annotated[
-        str | None, Field(max_length=255, description="Its name for people. Default: from the slug.")
-    ] = None
-    description: Annotated[str | None, Field(max_length=1024, description="What it is, for people.")] = None
-    kind: Annotated[
-        str,
-        Field(
-            max_length=64,
-            description="Grand Challenge's label of the kind.",
-            json_schema_extra={"enum": list(SocketKind)},
-        ),
-    ]
-    relative_path: Annotated[
-        str | None,
-        Field(
-            min_length=1,
-            max_length=255,
-            pattern=r"^[^\x00-\x1f\x7f]+$",
-            description="Below /input or /output. Default: images/<slug> for images, <slug>.json for all others.",
-        ),
-    ] = None
-    overlay_segments: Annotated[
-        list[OverlaySegment] | None,
-        Field(
-            min_length=1,
-            max_length=256,
-            description="The segments of a Segmentation, with voxel values 1, 2, 3, ...",
-            json_schema_extra=list_map("voxelValue"),
-        ),
-    ] = None
-    store_in_status: Annotated[
-        bool,
-        Field(description="Outputs only: show the value in the job's status (8 KiB for all of them)."),
-    ] = False
-
-
-class Interface(Model):
-    """A named set of inputs and outputs; a job picks one by its exact set of input slugs."""
-
-    model_config = rules(
-        cel(
-            "self.inputs.all(i, !self.outputs.exists(o, o.slug == i.slug))",
-            "a slug is an input or an output of an interface, not both",
-        ),
-        _paths_apart("inputs"),
-        _paths_apart("outputs"),
-    )
-
-    name: Annotated[Slug, Field(description="Its name; needed where there are several.")] = "default"
-    inputs: Annotated[
-        list[Socket],
-        Field(
-            min_length=1,
-            max_length=32,
-            description="What a job must give: all of them, and no other.",
-            json_schema_extra=list_map("slug"),
-        ),
-    ]
-    outputs: Annotated[
-        list[Socket],
-        Field(
-            min_length=1,
-            max_length=32,
-            description="What the algorithm must write: all of them.",
-            json_schema_extra=list_map("slug"),
-        ),
-    ]
+    name: Annotated[ObjectName, Field(description="Its metadata.name, in the same namespace.")]
 
 
 class Image(Model):
@@ -170,6 +29,63 @@ class Image(Model):
             description="As `docker pull` takes it: by tag, or better by digest.",
         ),
     ]
+    pull_secrets: Annotated[
+        list[ObjectRef],
+        Field(
+            max_length=8,
+            description="Secrets of the namespace (type kubernetes.io/dockerconfigjson) that its registry asks for.",
+            json_schema_extra=list_map("name"),
+        ),
+    ] = []
+
+
+class StorePath(Model):
+    """One file or folder of a DataStore."""
+
+    name: Annotated[ObjectName, Field(description="A DataStore of the namespace.")]
+    path: Annotated[str, Field(min_length=1, max_length=1024, description="Below its root.")]
+
+
+class AlgorithmModel(Model):
+    """The weights, apart from the image: a folder or a .tar.gz, unpacked to /opt/ml/model, read-only."""
+
+    model_config = rules(
+        cel("has(self.image) != has(self.store)", "a model comes from exactly one of image and store"),
+        cel(
+            "!has(self.path) || has(self.image)",
+            "path is for a model in an image; the path in a DataStore is store.path",
+            fieldPath=".path",
+        ),
+    )
+
+    image: Image | None = None
+    store: StorePath | None = None
+    path: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            max_length=1024,
+            description="Inside the image: a folder, or a .tar.gz. Default: all of it.",
+        ),
+    ] = None
+    sha256: Annotated[
+        str | None,
+        Field(
+            pattern="^[0-9a-f]{64}$",
+            max_length=64,
+            description="What it must be (`modelSha256` of an earlier manifest); another one is refused.",
+        ),
+    ] = None
+
+
+class Scratch(Model):
+    """Where the algorithm may write: /output, /tmp and its container's own file system together."""
+
+    size: Annotated[Quantity, Field(description='All that it may write, such as "30G".')] = "30G"
+    medium: Annotated[
+        Literal["Disk", "Memory"],
+        Field(description="Memory: /output and /tmp are a tmpfs of that size each, counted as memory."),
+    ] = "Disk"
 
 
 class Gpu(Model):
@@ -201,6 +117,12 @@ class Resources(Model):
             "memory must be at least 16Mi",
             fieldPath=".memory",
         ),
+        cel(
+            "type(self.scratch.size) == int ? self.scratch.size >= 1048576 : "
+            "quantity(self.scratch.size).compareTo(quantity('1Mi')) >= 0",
+            "scratch.size must be at least 1Mi",
+            fieldPath=".scratch",
+        ),
     )
 
     cpu: Annotated[Quantity, Field(description='Processors, such as "2" or "500m".')] = "2"
@@ -208,22 +130,65 @@ class Resources(Model):
         "24G"
     )
     gpu: Gpu = Gpu()
+    scratch: Scratch = Scratch()
+    shared_memory: Annotated[
+        Quantity | None,
+        Field(
+            description="Size of /dev/shm, counted as memory. Default: what the node gives, mostly 64 MiB."
+        ),
+    ] = None
     threads: Annotated[int, Field(ge=1, le=32768, description="Threads and processes at the same time.")] = (
         512
     )
 
 
 class User(Model):
-    """An explicit user for images whose USER is a name, or to override the image's."""
+    """Who a job's containers run as."""
 
     uid: Annotated[int, Field(ge=1, le=2147483647, description="User id.")]
     gid: Annotated[int, Field(ge=1, le=2147483647, description="Group id.")]
 
 
-class Security(Model):
-    """Who the algorithm runs as. Without `user`: the numeric USER of the image; never root."""
+class SecurityUser(Model):
+    """Either uid and gid, or `from: Namespace`."""
 
-    user: User | None = None
+    model_config = rules(
+        cel(
+            "has(self.from) ? !has(self.uid) && !has(self.gid) : has(self.uid) && has(self.gid)",
+            "give either uid and gid, or from: Namespace",
+        )
+    )
+
+    from_: Annotated[
+        Literal["Namespace"] | None,
+        Field(
+            alias="from",
+            description="Namespace: the cluster's admission chooses the ids, as OpenShift's restricted SCC does.",
+        ),
+    ] = None
+    uid: Annotated[int | None, Field(ge=1, le=2147483647, description="User id.")] = None
+    gid: Annotated[int | None, Field(ge=1, le=2147483647, description="Group id.")] = None
+
+
+class Security(Model):
+    """Who the algorithm runs as. Without `user`: the USER of the image; never root."""
+
+    user: SecurityUser | None = None
+
+
+class LogPolicy(Model):
+    """Who learns what the algorithm prints."""
+
+    error_in_status: Annotated[
+        bool, Field(description="Whether the last line of stderr may be told in a failed job's status.")
+    ] = True
+    store: Annotated[
+        ObjectRef | None,
+        Field(
+            description="The DataStore that keeps the logs, instead of the job's outputStore; the Pod's own log stays "
+            "silent then. Who may connect to that store reads them."
+        ),
+    ] = None
 
 
 class AlgorithmSpec(Model):
@@ -232,6 +197,7 @@ class AlgorithmSpec(Model):
     title: Annotated[str | None, Field(max_length=255, description="Its name for people.")] = None
     description: Annotated[str | None, Field(max_length=4096, description="What it does, for people.")] = None
     image: Image
+    model: AlgorithmModel | None = None
     interfaces: Annotated[
         list[Interface],
         Field(
@@ -253,6 +219,7 @@ class AlgorithmSpec(Model):
         Field(description="None: no IP sockets at all. Loopback: 127.0.0.1 inside the Pod works."),
     ] = "None"
     security: Security = Security()
+    log_policy: LogPolicy = LogPolicy()
 
 
 class ResolvedImage(Model):
@@ -268,9 +235,21 @@ class ResolvedImage(Model):
     ] = None
     working_dir: Annotated[str | None, Field(max_length=1024, description="WORKDIR.")] = None
     user: Annotated[str | None, Field(max_length=255, description="USER, as the image says it.")] = None
-    uid: Annotated[int | None, Field(description="USER as a number, where it is one.")] = None
-    gid: Annotated[int | None, Field(description="The group of USER, where it is a number.")] = None
+    uid: Annotated[
+        int | None, Field(description="USER as a number: its own, or as the image's /etc/passwd has it.")
+    ] = None
+    gid: Annotated[int | None, Field(description="The group of USER, likewise.")] = None
+    home: Annotated[
+        str | None, Field(max_length=1024, description="HOME of a USER that was looked up in /etc/passwd.")
+    ] = None
     size_bytes: Annotated[int | None, Field(description="Compressed size of its layers.")] = None
+
+
+class ResolvedModel(Model):
+    """The model's image when it was resolved."""
+
+    reference: Annotated[str, Field(max_length=512, description="spec.model.image.reference as it was then.")]
+    digest: Annotated[str, Field(max_length=128, description="What is unpacked.")]
 
 
 class AlgorithmStatus(Model):
@@ -286,9 +265,4 @@ class AlgorithmStatus(Model):
         ),
     ] = []
     image: ResolvedImage | None = None
-
-
-class ObjectRef(Model):
-    """Another object of the same namespace, by name."""
-
-    name: Annotated[ObjectName, Field(description="Its metadata.name, in the same namespace.")]
+    model: ResolvedModel | None = None

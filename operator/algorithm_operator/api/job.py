@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
-from algorithm_operator.api.algorithm import Interface, ObjectRef, Resources, User
+from algorithm_operator.api.algorithm import ObjectRef
 from algorithm_operator.api.base import (
     DATE_TIME,
     FREE_JSON,
@@ -21,6 +21,7 @@ from algorithm_operator.api.base import (
     unchanged,
 )
 from algorithm_operator.api.conditions import Condition
+from algorithm_operator.api.run import RunSnapshot
 
 
 class State(StrEnum):
@@ -150,33 +151,6 @@ class AlgorithmJobSpec(Model):
     ttl_seconds_after_finished: Annotated[
         int | None,
         Field(ge=0, le=315360000, description="Delete the job that long after its end. Default: never."),
-    ] = None
-
-
-class RunSnapshot(Model):
-    """What the job runs, copied from the Algorithm when the job was accepted; later edits do not change it."""
-
-    name: Annotated[ObjectName, Field(description="The Algorithm.")]
-    uid: Annotated[str, Field(max_length=64, description="Its metadata.uid.")]
-    generation: Annotated[int, Field(description="Its metadata.generation.")]
-    image: Annotated[str, Field(max_length=700, description="Reference with digest.")]
-    image_digest: Annotated[str, Field(max_length=128, description="The digest alone.")]
-    entrypoint: Annotated[
-        list[Annotated[str, Field(max_length=4096)]] | None,
-        Field(max_length=64, description="ENTRYPOINT of the image."),
-    ] = None
-    cmd: Annotated[
-        list[Annotated[str, Field(max_length=4096)]] | None,
-        Field(max_length=256, description="CMD of the image."),
-    ] = None
-    user: Annotated[User, Field(description="Who the algorithm runs as.")]
-    interface: Annotated[Interface, Field(description="The interface that the inputs picked.")]
-    resources: Resources
-    time_limit_seconds: Annotated[int, Field(description="The job's own, or the Algorithm's.")]
-    collect_seconds: Annotated[int, Field(description="For checking and keeping the outputs.")]
-    network: Annotated[str, Field(max_length=32, description="None or Loopback.")]
-    output_store: Annotated[
-        str | None, Field(max_length=253, description="The DataStore that keeps the outputs, if any.")
     ] = None
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from rich.markup import escape
 
-from algorithm_operator.api.algorithm import AlgorithmSpec, Interface
+from algorithm_operator.api.algorithm import AlgorithmSpec
+from algorithm_operator.api.interface import Interface
 from algorithm_operator.api.job import State
 from algorithm_operator.api.text import quoted, shown
 from algorithm_operator.cli import jobs, results, show, transfer

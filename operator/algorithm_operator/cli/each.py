@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from algorithm_operator.api.algorithm import Interface
+from algorithm_operator.api.interface import Interface
 from algorithm_operator.api.kinds import IMAGE_KINDS
 from algorithm_operator.api.text import quoted
 from algorithm_operator.cli.errors import UsageError

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from algorithm_operator.api.algorithm import AlgorithmSpec, Interface, Socket
+from algorithm_operator.api.algorithm import AlgorithmSpec
 from algorithm_operator.api.datastore import DataStoreSpec
+from algorithm_operator.api.interface import Interface, Socket
 from algorithm_operator.api.job import AlgorithmJobSpec, JobInput, StorePaths
 from algorithm_operator.api.reasons import Reason, sentence
 from algorithm_operator.api.text import quoted, shown

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from algorithm_operator.api.algorithm import Interface
+from algorithm_operator.api.interface import Interface
 from algorithm_operator.api.text import quoted
 
 

@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from algorithm_operator.api.algorithm import OverlaySegment
 from algorithm_operator.api.base import Model
+from algorithm_operator.api.interface import OverlaySegment
 from algorithm_operator.api.job import ImageGeometry
 from algorithm_operator.contract.plan import Limits, PlannedAlgorithm, PlannedJob
 from algorithm_operator.contract.reports import ExitRecord
@@ -33,6 +33,15 @@ class ManifestInput(Model):
     bytes: int
     sha256: str
     image: ImageGeometry | None = None
+
+
+class ManifestModel(Model):
+    """The model as it was unpacked. `sha256`: of the .tar.gz itself, or of a folder's list of files."""
+
+    source: str
+    bytes: int
+    files: int
+    sha256: str
 
 
 class ManifestOutput(Model):
@@ -74,6 +83,7 @@ class StageRecord(Model):
     started_at_boottime: float
     staged_seconds: float
     inputs: list[ManifestInput]
+    model: ManifestModel | None = None
     isolation: IsolationSeen | None = None
 
 
@@ -91,6 +101,9 @@ class Manifest(Model):
     started_at: str
     finished_at: str
     exit: ExitRecord
+    identity: str = ""
+    """Hex sha256 of image, model and inputs: what the result is the result of (`contract/identity.py`)."""
+    model: ManifestModel | None = None
     inputs: list[ManifestInput]
     outputs: list[ManifestOutput]
     logs: list[ManifestFile]

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from algorithm_operator.api.algorithm import OverlaySegment
 from algorithm_operator.api.base import Model
+from algorithm_operator.api.interface import OverlaySegment
 
 PLAN_VERSION = 1
 MAX_PLAN_BYTES = 192 * 1024
@@ -72,10 +72,25 @@ class Isolation(Model):
 
 
 class Command(Model):
-    """The image's own start, for the runner."""
+    """The image's own start, for the runner. `home`: HOME, where the image's passwd says it."""
 
     entrypoint: list[str] | None = None
     cmd: list[str] | None = None
+    home: str | None = None
+
+
+class PlannedModel(Model):
+    """The model as `stage` sees it below `mount`: a file or folder of a store, or an image's whole file system.
+
+    `path`: what the owner wrote; in an image it is looked up below `mount`, "" is all of it. `store` or `image`
+    says where it is from. `sha256`: what it must be, if that is fixed.
+    """
+
+    mount: str
+    path: str = ""
+    store: str | None = None
+    image: str | None = None
+    sha256: str | None = None
 
 
 class Limits(Model):
@@ -86,6 +101,9 @@ class Limits(Model):
     gpu_type: str
     gpu_count: int
     threads: int
+    scratch: str = "30G"
+    scratch_medium: str = "Disk"
+    shared_memory: str | None = None
     time_limit_seconds: int
     collect_seconds: int
     enforced_by: dict[str, str] = {}
@@ -111,7 +129,7 @@ class PlannedAlgorithm(Model):
 
 
 class PlannedOutputStore(Model):
-    """Where the outputs go: the DataStore, and the attempt's folder below the volume's root."""
+    """Where outputs or logs go: the DataStore, and the attempt's folder below the volume's root."""
 
     name: str
     folder: str
@@ -126,7 +144,10 @@ class Plan(Model):
     command: Command
     inputs: list[PlannedInput]
     outputs: list[PlannedSocket]
+    model: PlannedModel | None = None
     output_store: PlannedOutputStore | None = None
+    log_store: PlannedOutputStore | None = None
+    """Set where the logs are kept apart from the outputs; the Pod's own log is silent then."""
     limits: Limits
     network: str = "None"
     isolation: Isolation

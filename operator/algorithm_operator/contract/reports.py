@@ -33,6 +33,15 @@ class StreamRecord(Model):
     kept: int = 0
 
 
+class LimitsSeen(Model):
+    """The limits of the container's cgroup as the runner read them; None: no limit, or none to be seen."""
+
+    cpus: float | None = None
+    memory_bytes: int | None = None
+    swap_bytes: int | None = None
+    pids: int | None = None
+
+
 class ExitRecord(Model):
     """The runner's last word, over the abstract socket; the algorithm cannot forge it."""
 
@@ -48,8 +57,21 @@ class ExitRecord(Model):
     stderr: StreamRecord = StreamRecord()
     last_stderr_line: str | None = None
     max_rss_bytes: int | None = None
+    combined: StreamRecord | None = None
+    """combined.jsonl: both streams in the order in which they were read."""
     oom_kills: int = 0
     threads_exceeded: bool = False
+    disk_exceeded: bool = False
+    disk_bytes: int | None = None
+    """The most that was seen in /output, /tmp and the container's own file system together."""
+    full_filesystems: list[str] = []
+    """File systems of the container's own that were seen full: /dev/shm, and /output and /tmp on a tmpfs."""
+    denied_sockets: dict[str, int] | None = None
+    """Sockets that the filter refused, by address family; None: not counted on this kernel."""
+    peak_memory_bytes: int | None = None
+    peak_threads: int | None = None
+    cpu_seconds: float | None = None
+    limits_seen: LimitsSeen | None = None
 
 
 class CollectReport(Model):

@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
-from algorithm_operator.api.algorithm import AlgorithmSpec, Interface, OverlaySegment, Socket
+from algorithm_operator.api.algorithm import AlgorithmSpec
+from algorithm_operator.api.interface import Interface, OverlaySegment, Socket
 from algorithm_operator.api.text import quoted
 from algorithm_operator.contract.interfaces import input_slugs
 from algorithm_operator.contract.kinds import KINDS, SuperKind

@@ -4,8 +4,16 @@ from __future__ import annotations
 
 import json
 
-from algorithm_operator.api.algorithm import AlgorithmSpec, AlgorithmStatus, Interface, User
-from algorithm_operator.api.job import AlgorithmJobSpec, JobInput, RunSnapshot
+from algorithm_operator.api.algorithm import (
+    AlgorithmSpec,
+    AlgorithmStatus,
+    ObjectRef,
+    ResolvedImage,
+    User,
+)
+from algorithm_operator.api.interface import Interface
+from algorithm_operator.api.job import AlgorithmJobSpec, JobInput
+from algorithm_operator.api.run import RunModel, RunSnapshot
 from algorithm_operator.contract.plan import (
     Command,
     Isolation,
@@ -15,6 +23,7 @@ from algorithm_operator.contract.plan import (
     PlannedFile,
     PlannedInput,
     PlannedJob,
+    PlannedModel,
     PlannedOutputStore,
     Target,
 )
@@ -39,8 +48,6 @@ def snapshot(
     image = status.image
     if image is None:
         raise ValueError(f"Algorithm {name} is not resolved")
-    # An image without a numeric USER is no Ready Algorithm's (acceptable.py); pydantic would say so here.
-    user = spec.security.user or User.model_validate({"uid": image.uid, "gid": image.gid})
     return RunSnapshot(
         name=name,
         uid=uid,
@@ -49,14 +56,47 @@ def snapshot(
         image_digest=image.digest,
         entrypoint=image.entrypoint,
         cmd=image.cmd,
-        user=user,
+        user=_user(spec, image),
+        home=image.home if spec.security.user is None else None,
+        pull_secrets=_pull_secrets(spec),
+        model=_model(spec, status),
         interface=interface,
         resources=spec.resources,
         time_limit_seconds=time_limit_seconds,
         collect_seconds=spec.collect_seconds,
         network=spec.network,
         output_store=output_store,
+        log_policy=spec.log_policy,
     )
+
+
+def _user(spec: AlgorithmSpec, image: ResolvedImage) -> User | None:
+    wanted = spec.security.user
+    if wanted is not None and wanted.from_ is not None:
+        return None
+    # An image whose USER is not known in numbers is no Ready Algorithm's (acceptable.py); pydantic would say so here.
+    return User.model_validate(
+        {"uid": image.uid, "gid": image.gid} if wanted is None else {"uid": wanted.uid, "gid": wanted.gid}
+    )
+
+
+def _pull_secrets(spec: AlgorithmSpec) -> list[ObjectRef]:
+    """The secrets of the image and of its model, each once."""
+    both = [spec.image, *([spec.model.image] if spec.model is not None and spec.model.image else [])]
+    return [
+        ObjectRef(name=name) for name in dict.fromkeys(s.name for each in both for s in each.pull_secrets)
+    ]
+
+
+def _model(spec: AlgorithmSpec, status: AlgorithmStatus) -> RunModel | None:
+    if spec.model is None:
+        return None
+    image = None
+    if spec.model.image is not None:
+        if status.model is None:
+            raise ValueError("the model's image is not resolved")
+        image = pinned(status.model.reference, status.model.digest)
+    return RunModel(image=image, store=spec.model.store, path=spec.model.path, sha256=spec.model.sha256)
 
 
 def pinned(reference: str, digest: str) -> str:
@@ -83,7 +123,7 @@ def plan(
         _planned_input(index, by_slug[socket.slug], planned_socket(socket, namespace))
         for index, socket in enumerate(run.interface.inputs)
     ]
-    folder = names.attempt_folder(job, job_uid, attempt)
+    folder, log_store = names.attempt_folder(job, job_uid, attempt), run.log_policy.store
     made = Plan(
         job=PlannedJob(namespace=namespace, name=job, uid=job_uid, attempt=attempt),
         algorithm=PlannedAlgorithm(
@@ -93,10 +133,12 @@ def plan(
             image_digest=run.image_digest,
             interface=run.interface.name,
         ),
-        command=Command(entrypoint=run.entrypoint, cmd=run.cmd),
+        command=Command(entrypoint=run.entrypoint, cmd=run.cmd, home=run.home),
         inputs=inputs,
         outputs=[planned_socket(socket, namespace) for socket in run.interface.outputs],
+        model=_planned_model(run),
         output_store=PlannedOutputStore(name=run.output_store, folder=folder) if run.output_store else None,
+        log_store=PlannedOutputStore(name=log_store.name, folder=folder) if log_store else None,
         limits=_limits(run),
         network=run.network,
         isolation=Isolation(strict=settings.isolation_strict, targets=targets),
@@ -127,6 +169,19 @@ def _planned_input(index: int, given: JobInput, socket: object) -> PlannedInput:
     return PlannedInput.model_validate({"socket": socket, "files": files})
 
 
+def _planned_model(run: RunSnapshot) -> PlannedModel | None:
+    if run.model is None:
+        return None
+    store = run.model.store
+    return PlannedModel(
+        mount=names.MODEL_SOURCE_MOUNT,
+        path=store.path if store is not None else run.model.path or "",
+        store=store.name if store is not None else None,
+        image=run.model.image,
+        sha256=run.model.sha256,
+    )
+
+
 def _limits(run: RunSnapshot) -> Limits:
     return Limits(
         cpu=run.resources.cpu,
@@ -134,6 +189,9 @@ def _limits(run: RunSnapshot) -> Limits:
         gpu_type=run.resources.gpu.type,
         gpu_count=run.resources.gpu.count,
         threads=run.resources.threads,
+        scratch=run.resources.scratch.size,
+        scratch_medium=run.resources.scratch.medium,
+        shared_memory=run.resources.shared_memory,
         time_limit_seconds=run.time_limit_seconds,
         collect_seconds=run.collect_seconds,
         enforced_by={
@@ -147,6 +205,13 @@ def _limits(run: RunSnapshot) -> Limits:
 
 
 def stores_of(spec: AlgorithmJobSpec, output_store: str | None) -> list[str]:
-    """The DataStores that the job touches, each once."""
+    """The DataStores that the job itself names, each once."""
     inputs = [given.store.name for given in spec.inputs if given.store is not None]
     return list(dict.fromkeys([*inputs, *([output_store] if output_store else [])]))
+
+
+def stores_of_run(spec: AlgorithmJobSpec, run: RunSnapshot) -> list[str]:
+    """The DataStores that the job's Pod mounts, each once: the job's own, and those of its algorithm."""
+    model = [run.model.store.name] if run.model is not None and run.model.store is not None else []
+    logs = [run.log_policy.store.name] if run.log_policy.store is not None else []
+    return list(dict.fromkeys([*stores_of(spec, run.output_store), *model, *logs]))

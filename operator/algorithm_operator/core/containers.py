@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from algorithm_operator.api.job import RunSnapshot
+from algorithm_operator.api.run import RunSnapshot
 from algorithm_operator.contract.plan import Plan
-from algorithm_operator.core import names, quantity
+from algorithm_operator.core import names, quantity, scratch
 from algorithm_operator.core.settings import PodSettings
 
 Body = dict[str, Any]
@@ -42,7 +42,14 @@ def step_container(
         "imagePullPolicy": "IfNotPresent",
         "args": [name],
         "env": env,
-        "resources": {"requests": dict(resources), "limits": dict(resources)},
+        # What is allowed on disk is not reserved there.
+        "resources": {
+            "requests": {
+                **resources,
+                **({scratch.RESOURCE: "16Mi"} if scratch.RESOURCE in resources else {}),
+            },
+            "limits": dict(resources),
+        },
         "securityContext": dict(_RESTRICTED),
         "volumeMounts": mounts,
     }
@@ -70,6 +77,13 @@ def stage_mounts(plan: Plan, volume_of: Mapping[str, str]) -> list[Body]:
         for file in planned.files or []:
             path = file.path.rstrip("/")
             mounts.append(mount(volume_of[file.store], file.mount, read_only=True, sub_path=path))
+    if (model := plan.model) is not None:
+        mounts.append(mount("model", names.MODEL_MOUNT))
+        if model.store is None:
+            mounts.append(mount("model-image", model.mount, read_only=True))
+        else:
+            path = model.path.rstrip("/")
+            mounts.append(mount(volume_of[model.store], model.mount, read_only=True, sub_path=path))
     return mounts
 
 
@@ -86,6 +100,9 @@ def collect_mounts(plan: Plan, volume_of: Mapping[str, str]) -> list[Body]:
     if plan.output_store is not None:
         store = plan.output_store
         mounts.append(mount(volume_of[store.name], names.STORE_MOUNT, sub_path=store.folder))
+    if plan.log_store is not None:
+        store = plan.log_store
+        mounts.append(mount(volume_of[store.name], names.LOG_STORE_MOUNT, sub_path=store.folder))
     return mounts
 
 
@@ -95,9 +112,16 @@ def stage_resources(run: RunSnapshot, settings: PodSettings) -> dict[str, str]:
     return {**wanted, "cpu": max(wanted["cpu"], run.resources.cpu, key=quantity.parse)}
 
 
+def collect_resources(settings: PodSettings) -> dict[str, str]:
+    """With a bound on the disk that is no bound: the kubelet adds the containers' bounds up to one of the Pod, and
+    holds inputs and model against it, which are not the algorithm's doing."""
+    return {**settings.collect_resources, scratch.RESOURCE: settings.staged_size}
+
+
 def algorithm_container(run: RunSnapshot, settings: PodSettings) -> Body:
     """The user's image under the runner."""
     resources: Body = {"cpu": run.resources.cpu, "memory": run.resources.memory}
+    requests, limits = scratch.bounds(run.resources)
     env: list[Body] = []
     if run.resources.gpu.count:
         gpu = settings.gpu_types[run.resources.gpu.type]
@@ -110,7 +134,7 @@ def algorithm_container(run: RunSnapshot, settings: PodSettings) -> Body:
         "imagePullPolicy": "IfNotPresent",
         # No args, ever: the kubelet expands $(VAR) there; ENTRYPOINT and CMD travel in run.json.
         "command": [f"{names.RUNNER_MOUNT}/{names.RUNNER_BINARY}"],
-        "resources": {"requests": resources, "limits": dict(resources)},
+        "resources": {"requests": {**resources, **requests}, "limits": {**resources, **limits}},
         "securityContext": {**_RESTRICTED, "readOnlyRootFilesystem": False},
         "volumeMounts": [
             mount("runner", names.RUNNER_MOUNT, read_only=True),
@@ -118,6 +142,8 @@ def algorithm_container(run: RunSnapshot, settings: PodSettings) -> Body:
             mount("input", names.INPUT_MOUNT, read_only=True),
             mount("output", names.OUTPUT_MOUNT),
             mount("tmp", names.TMP_MOUNT),
+            *([mount("model", names.MODEL_MOUNT, read_only=True)] if run.model is not None else []),
+            *([mount("shm", names.SHM_MOUNT)] if run.resources.shared_memory is not None else []),
         ],
     }
     if env:

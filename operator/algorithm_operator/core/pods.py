@@ -5,19 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from algorithm_operator.api.algorithm import User
 from algorithm_operator.api.base import API_VERSION
 from algorithm_operator.api.datastore import DataStoreSpec
-from algorithm_operator.api.job import RunSnapshot
+from algorithm_operator.api.run import RunSnapshot
 from algorithm_operator.contract.plan import Plan
 from algorithm_operator.core import attempt, names, seal
 from algorithm_operator.core.containers import (
     algorithm_container,
     collect_mounts,
+    collect_resources,
     mount,
     stage_mounts,
     stage_resources,
     step_container,
 )
+from algorithm_operator.core.scratch import volumes as scratch_volumes
 from algorithm_operator.core.settings import PodSettings
 
 Body = dict[str, Any]
@@ -43,12 +46,14 @@ def owner_reference(*, api_version: str, kind: str, name: str, uid: str) -> Body
     }
 
 
-def sealed_pod_spec(*, uid: int, gid: int, groups: list[int], grace_seconds: int) -> Body:
-    """What every Pod of ours has in common: no token, no DNS, no service links, restricted, run once."""
+def sealed_pod_spec(*, user: User | None, groups: list[int], grace_seconds: int) -> Body:
+    """What every Pod of ours has in common: no token, no DNS, no service links, restricted, run once.
+
+    Without a `user` the cluster's admission chooses the ids.
+    """
     security: Body = {
         "runAsNonRoot": True,
-        "runAsUser": uid,
-        "runAsGroup": gid,
+        **({"runAsUser": user.uid, "runAsGroup": user.gid} if user is not None else {}),
         "supplementalGroupsPolicy": "Strict",
         "seccompProfile": {"type": "RuntimeDefault"},
     }
@@ -63,6 +68,26 @@ def sealed_pod_spec(*, uid: int, gid: int, groups: list[int], grace_seconds: int
         "dnsConfig": {"nameservers": ["127.0.0.1"]},
         "securityContext": security,
     }
+
+
+def _user_annotation(run: RunSnapshot) -> dict[str, str]:
+    return {names.ANNOTATION_USER: names.USER_OF_NAMESPACE} if run.user is None else {}
+
+
+def _pull_secrets(run: RunSnapshot) -> Body:
+    return (
+        {"imagePullSecrets": [{"name": each.name} for each in run.pull_secrets]} if run.pull_secrets else {}
+    )
+
+
+def _model_volumes(run: RunSnapshot) -> list[Body]:
+    if run.model is None:
+        return []
+    volumes: list[Body] = [{"name": "model", "emptyDir": {}}]
+    if run.model.image is not None:
+        source = {"reference": run.model.image, "pullPolicy": "IfNotPresent"}
+        volumes.append({"name": "model-image", "image": source})
+    return volumes
 
 
 def _placement(run: RunSnapshot, settings: PodSettings) -> Body:
@@ -81,8 +106,9 @@ def _store_volumes(
 ) -> tuple[list[Body], dict[str, str], list[int]]:
     """The claims that the plan names, once each; the volume of each store; the groups they need."""
     wanted = [file.store for planned in plan.inputs for file in planned.files or []]
-    if plan.output_store is not None:
-        wanted.append(plan.output_store.name)
+    if plan.model is not None and plan.model.store is not None:
+        wanted.append(plan.model.store)
+    wanted += [place.name for place in (plan.output_store, plan.log_store) if place is not None]
     volumes: list[Body] = []
     volume_of: dict[str, str] = {}
     by_claim: dict[str, str] = {}
@@ -104,16 +130,17 @@ def run_pod(plan: Plan, run: RunSnapshot, stores: Mapping[str, DataStoreSpec], s
         names.STAGE, settings, stage_resources(run, settings), stage_mounts(plan, volume_of)
     )
     collect = step_container(
-        names.COLLECT, settings, settings.collect_resources, collect_mounts(plan, volume_of)
+        names.COLLECT, settings, collect_resources(settings), collect_mounts(plan, volume_of)
     )
     collect["restartPolicy"] = "Always"
     spec: Body = {
         **sealed_pod_spec(
-            uid=run.user.uid,
-            gid=run.user.gid,
+            user=run.user,
             groups=groups,
             grace_seconds=run.collect_seconds + GRACE_AFTER_COLLECT_SECONDS,
         ),
+        "hostname": names.HOSTNAME,
+        **_pull_secrets(run),
         "activeDeadlineSeconds": run.time_limit_seconds,
         **_placement(run, settings),
         "initContainers": [stage, collect],
@@ -133,13 +160,13 @@ def run_pod(plan: Plan, run: RunSnapshot, stores: Mapping[str, DataStoreSpec], s
                     ]
                 },
             },
-            *(
-                {"name": name, "emptyDir": {}}
-                for name in ("runner", "input", "output", "tmp", "logs", "scratch")
-            ),
+            *({"name": name, "emptyDir": {}} for name in ("runner", "input", "scratch")),
+            *scratch_volumes(run.resources),
+            *_model_volumes(run),
             *store_volumes,
         ],
     }
+    annotations = {**_UNDISTURBED, **_user_annotation(run), names.ANNOTATION_PLAN: plan_text}
     job = plan.job
     return {
         "apiVersion": "v1",
@@ -149,9 +176,10 @@ def run_pod(plan: Plan, run: RunSnapshot, stores: Mapping[str, DataStoreSpec], s
             "namespace": job.namespace,
             "labels": names.labels(names.ROLE_RUN, job.name, job.attempt),
             "annotations": {
-                **_UNDISTURBED,
-                names.ANNOTATION_PLAN: plan_text,
-                names.ANNOTATION_SPEC_HASH: seal.digest({"spec": spec}),
+                **annotations,
+                names.ANNOTATION_SPEC_HASH: seal.digest(
+                    {"metadata": {"annotations": annotations}, "spec": spec}
+                ),
             },
             "finalizers": [names.POD_FINALIZER],
             "ownerReferences": [
@@ -168,7 +196,7 @@ def salvage_pod(
     """A sealed Pod that prints the stored manifest of an attempt whose log is gone. Needs an output store."""
     if plan.output_store is None:
         raise ValueError("a job without an output store has nothing to salvage from")
-    alone = plan.model_copy(update={"inputs": []})
+    alone = plan.model_copy(update={"inputs": [], "model": None, "log_store": None})
     volumes, volume_of, groups = _store_volumes(alone, stores)
     mounts = [
         mount(
@@ -187,13 +215,13 @@ def salvage_pod(
             "name": names.salvage_pod(job.name, job.attempt),
             "namespace": job.namespace,
             "labels": names.labels(names.ROLE_SALVAGE, job.name, job.attempt),
-            "annotations": dict(_UNDISTURBED),
+            "annotations": {**_UNDISTURBED, **_user_annotation(run)},
             "ownerReferences": [
                 owner_reference(api_version=API_VERSION, kind="AlgorithmJob", name=job.name, uid=job.uid)
             ],
         },
         "spec": {
-            **sealed_pod_spec(uid=run.user.uid, gid=run.user.gid, groups=groups, grace_seconds=5),
+            **sealed_pod_spec(user=run.user, groups=groups, grace_seconds=5),
             "activeDeadlineSeconds": 600,
             **_placement(run, settings),
             "containers": [step_container("salvage", settings, settings.collect_resources, mounts)],

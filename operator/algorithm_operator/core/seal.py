@@ -7,14 +7,16 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from algorithm_operator.core import quantity
+from algorithm_operator.core import names, quantity
 
 Pod = Mapping[str, Any]
 
-_CONTAINER_FIELDS = ("image", "command", "args", "securityContext", "restartPolicy", "lifecycle", "envFrom")
+_CONTAINER_FIELDS = ("image", "command", "args", "restartPolicy", "lifecycle", "envFrom")
 _SWITCHES = ("hostNetwork", "hostPID", "hostIPC", "shareProcessNamespace")
 _UNTOLD = ("supplementalGroupsPolicy", "seLinuxOptions")
 """Of the Pod's securityContext: what old API servers drop, and what some clusters add; neither opens anything."""
+_IDS = ("runAsUser", "runAsGroup", "fsGroup", "supplementalGroups", "seLinuxOptions")
+"""What admission fills in where the ids are left to it (names.ANNOTATION_USER); never root, for runAsNonRoot stays."""
 _BOUNDS = ("ephemeral-storage",)
 """Never asked for, and added by a LimitRange: so an admin bounds the disk that a job may fill."""
 
@@ -27,6 +29,8 @@ def canonical(value: Any) -> str:
 def digest(pod: Pod) -> str:
     """Hex sha256 of what matters of the Pod; the same before and after the API server has filled in defaults."""
     containers, rest = _containers(pod), _rest(pod)
+    if _is_left_open(pod):
+        rest["user"] = names.USER_OF_NAMESPACE
     return hashlib.sha256(canonical([containers, rest]).encode()).hexdigest()
 
 
@@ -53,11 +57,13 @@ def _differing(left: Mapping[str, object], right: Mapping[str, object]) -> list[
 
 def _containers(pod: Pod) -> dict[str, dict[str, object]]:
     found: dict[str, dict[str, object]] = {}
+    open_fields = _IDS if _is_left_open(pod) else ()
     for group in ("initContainers", "containers", "ephemeralContainers"):
         for container in pod["spec"].get(group) or []:
             found[str(container["name"])] = {
                 "group": group,
                 **{field: container.get(field) for field in _CONTAINER_FIELDS},
+                "securityContext": _without(container.get("securityContext") or {}, open_fields),
                 "resources": _amounts(container.get("resources") or {}),
                 "secrets": sorted(
                     str(each["name"])
@@ -72,13 +78,22 @@ def _containers(pod: Pod) -> dict[str, dict[str, object]]:
     return found
 
 
+def _is_left_open(pod: Pod) -> bool:
+    annotations = (pod.get("metadata") or {}).get("annotations") or {}
+    return annotations.get(names.ANNOTATION_USER) == names.USER_OF_NAMESPACE
+
+
+def _without(fields: Mapping[str, Any], left_out: tuple[str, ...]) -> dict[str, Any]:
+    return {key: value for key, value in fields.items() if key not in left_out}
+
+
 def _rest(pod: Pod) -> dict[str, object]:
     spec = pod["spec"]
     security = spec.get("securityContext") or {}
     return {
         "activeDeadlineSeconds": spec.get("activeDeadlineSeconds"),
         "automountServiceAccountToken": spec.get("automountServiceAccountToken"),
-        "securityContext": {key: value for key, value in security.items() if key not in _UNTOLD},
+        "securityContext": _without(security, (*_UNTOLD, *(_IDS if _is_left_open(pod) else ()))),
         "volumes": sorted(str(volume["name"]) for volume in spec.get("volumes") or []),
         **{field: bool(spec.get(field)) for field in _SWITCHES},
     }

@@ -98,7 +98,7 @@ def _held_back(world: World) -> tuple[Reason, str] | None:
         facts = facts_of(pod)
         if pod in world.foreign or not facts.ended:
             return Reason.PREDECESSOR_LEAVING, sentence(Reason.PREDECESSOR_LEAVING, pod=facts.name)
-    for store in attempt.stores_of(job.spec, run.output_store):
+    for store in attempt.stores_of_run(job.spec, run):
         if (why := world.unreadable.get(f"DataStore/{store}")) is not None:
             return Reason.STORE_NOT_READY, sentence(Reason.STORE_NOT_READY, store=store, why=why)
         if store not in world.stores:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from algorithm_operator.api.algorithm import User
 from algorithm_operator.api.base import API_VERSION
 from algorithm_operator.api.datastore import DataStoreSpec
 from algorithm_operator.core import names
@@ -23,7 +24,7 @@ MAX_LEASE_SECONDS = 3600
 
 def store_pod(*, namespace: str, name: str, uid: str, spec: DataStoreSpec, settings: PodSettings) -> Body:
     """The Pod that serves the whole volume over loopback. `fsGroup` gives a fresh volume its group and mode."""
-    pod_spec = sealed_pod_spec(uid=OUR_UID, gid=spec.gid or OUR_UID, groups=[], grace_seconds=5)
+    pod_spec = sealed_pod_spec(user=User(uid=OUR_UID, gid=spec.gid or OUR_UID), groups=[], grace_seconds=5)
     if spec.gid is not None:
         pod_spec["securityContext"] |= {"fsGroup": spec.gid, "fsGroupChangePolicy": "OnRootMismatch"}
     mounts = [

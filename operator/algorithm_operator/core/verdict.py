@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from algorithm_operator.api.job import RunSnapshot
 from algorithm_operator.api.reasons import CATALOGUE, Blame, Reason, sentence
+from algorithm_operator.api.run import RunSnapshot
 from algorithm_operator.api.text import shown
 from algorithm_operator.contract.reports import (
     COLLECT_FINDINGS,

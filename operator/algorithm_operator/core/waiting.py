@@ -9,8 +9,8 @@ from decimal import Decimal
 from typing import Any
 
 from algorithm_operator.api.datastore import DataStoreSpec
-from algorithm_operator.api.job import RunSnapshot
 from algorithm_operator.api.reasons import Reason, sentence
+from algorithm_operator.api.run import RunSnapshot
 from algorithm_operator.api.text import shown
 from algorithm_operator.core import quantity
 from algorithm_operator.core.facts import Facts, Phase

@@ -10,7 +10,8 @@ from typing import Any
 from algorithm_operator.api.algorithm import AlgorithmSpec, AlgorithmStatus
 from algorithm_operator.api.conditions import rfc3339
 from algorithm_operator.api.datastore import DataStoreSpec
-from algorithm_operator.api.job import AlgorithmJobSpec, AlgorithmJobStatus, RunSnapshot
+from algorithm_operator.api.job import AlgorithmJobSpec, AlgorithmJobStatus
+from algorithm_operator.api.run import RunSnapshot
 from algorithm_operator.contract.plan import Target
 from algorithm_operator.core.facts import moment
 from algorithm_operator.core.settings import PodSettings

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
 from collections.abc import Mapping
@@ -13,7 +14,7 @@ from algorithm_operator.api.reasons import Reason, sentence
 from algorithm_operator.contract.manifest import IsolationSeen, StageRecord
 from algorithm_operator.contract.plan import Plan
 from algorithm_operator.contract.reports import STAGE_NOT_ISOLATED, STAGE_OK, StageReport
-from algorithm_operator.core import names
+from algorithm_operator.core import names, quantity
 from algorithm_operator.steps import gate, termination
 from algorithm_operator.steps.copying import ChangedError, write_all
 from algorithm_operator.steps.failures import StepError, os_message, try_again
@@ -24,7 +25,18 @@ from algorithm_operator.steps.settings import PlanError, StepSettings, load_plan
 RESERVE_SHARE, MIN_RESERVE, MAX_RESERVE = 0.05, 3.0, 60.0
 """How much earlier than the Pod's deadline the runner ends the algorithm, so that logs and the reason survive."""
 TERM_GRACE_SECONDS = 5
-UNSET_PREFIXES = ["KUBERNETES_"]
+UNSET_PREFIXES = ["KUBERNETES_", "GRAND_CHALLENGE_"]
+"""Of the platform's own variables; the second is Grand Challenge's rule."""
+THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS",
+    "TF_NUM_INTRAOP_THREADS",
+    "LOKY_MAX_CPU_COUNT",
+)
+"""A CPU limit does not change how many processors a library sees: without these each starts a thread per processor."""
 
 
 def run(roots: Roots, environment: Mapping[str, str]) -> int:
@@ -95,7 +107,8 @@ def _pass_gate(plan: Plan, environment: Mapping[str, str]) -> IsolationSeen:
 
 def run_config(plan: Plan, settings: StepSettings, started_at: datetime, boottime: float) -> dict[str, Any]:
     """run.json, which the runner obeys (its README tells each key)."""
-    limit = plan.limits.time_limit_seconds
+    limit, threads = plan.limits.time_limit_seconds, max(1, math.ceil(quantity.parse(plan.limits.cpu)))
+    tmpfs = [names.OUTPUT_MOUNT, names.TMP_MOUNT] if plan.limits.scratch_medium == "Memory" else []
     return {
         "version": 1,
         "entrypoint": plan.command.entrypoint,
@@ -107,10 +120,25 @@ def run_config(plan: Plan, settings: StepSettings, started_at: datetime, boottim
         "termGraceSeconds": TERM_GRACE_SECONDS,
         "network": plan.network,
         "maxThreads": plan.limits.threads,
-        "logs": {"dir": names.LOGS_MOUNT, "maxBytes": settings.log_max_bytes},
+        "logs": {
+            "dir": names.LOGS_MOUNT,
+            "maxBytes": settings.log_max_bytes,
+            "silent": plan.log_store is not None,
+        },
+        "disk": {
+            "limitBytes": int(quantity.parse(plan.limits.scratch)),
+            "paths": [names.OUTPUT_MOUNT, names.TMP_MOUNT, names.LOGS_MOUNT],
+            "root": True,
+            "filesystems": [names.SHM_MOUNT, *tmpfs],
+        },
+        "home": plan.command.home,
         "socket": names.COLLECT_SOCKET,
         "socketTimeoutSeconds": settings.socket_timeout_seconds,
-        "env": {"SET": {}, "UNSET_PREFIXES": UNSET_PREFIXES},
+        "env": {
+            "SET": {},
+            "DEFAULT": dict.fromkeys(THREAD_VARIABLES, str(threads)),
+            "UNSET_PREFIXES": UNSET_PREFIXES,
+        },
     }
 
 

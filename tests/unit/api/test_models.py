@@ -31,6 +31,7 @@ def test_the_default_shape_is_the_seeds() -> None:
         "cpu": "2",
         "memory": "24G",
         "gpu": {"type": "T4", "count": 1},
+        "scratch": {"size": "30G", "medium": "Disk"},
         "threads": 512,
     }
     assert spec.time_limit_seconds == 7200

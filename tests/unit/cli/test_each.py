@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from algorithm_operator.api.algorithm import AlgorithmSpec, Interface
+from algorithm_operator.api.algorithm import AlgorithmSpec
+from algorithm_operator.api.interface import Interface
 from algorithm_operator.cli.each import cases_of_csv, cases_of_folder, job_name
 from algorithm_operator.cli.errors import UsageError
 from algorithm_operator.cli.inputs import Place

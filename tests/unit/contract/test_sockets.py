@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from algorithm_operator.api.algorithm import AlgorithmSpec, Interface, Socket
+from algorithm_operator.api.algorithm import AlgorithmSpec
+from algorithm_operator.api.interface import Interface, Socket
 from algorithm_operator.contract.inputs_json import StagedImage, StagedInput, inputs_json
 from algorithm_operator.contract.interfaces import Mismatch, pick
 from algorithm_operator.contract.sockets import (

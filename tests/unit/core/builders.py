@@ -7,7 +7,8 @@ from typing import Any
 
 from algorithm_operator.api.algorithm import User
 from algorithm_operator.api.datastore import DataStoreSpec
-from algorithm_operator.api.job import AlgorithmJobStatus, RunSnapshot
+from algorithm_operator.api.job import AlgorithmJobStatus
+from algorithm_operator.api.run import RunSnapshot
 from algorithm_operator.contract.plan import Target
 from algorithm_operator.core import pods
 from algorithm_operator.core.settings import GpuType, PodSettings

@@ -5,17 +5,20 @@ from __future__ import annotations
 import copy
 import json
 import os
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from algorithm_operator.api.algorithm import Resources, StorePath
+from algorithm_operator.api.run import RunModel
 from algorithm_operator.contract.plan import Plan
-from algorithm_operator.core import attempt, names, pods, seal
+from algorithm_operator.core import attempt, names, pods, quantity, seal
 from algorithm_operator.core.storepod import store_pod
 from algorithm_operator.core.world import Job
-from tests.unit.core.builders import JOB, SETTINGS, STORES, TARGETS, run
+from tests.unit.core.builders import DIGEST, JOB, SETTINGS, STORES, TARGETS, run
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -67,8 +70,9 @@ def test_golden(name: str, body: dict[str, Any]) -> None:
 def test_the_shape_is_the_seeds() -> None:
     spec = built()["spec"]
     main = spec["containers"][0]
-    assert main["resources"]["limits"] == {"cpu": "2", "memory": "24G", "nvidia.com/gpu": "1"}
-    assert main["resources"]["requests"] == main["resources"]["limits"]
+    seed = {"cpu": "2", "memory": "24G", "nvidia.com/gpu": "1"}
+    assert main["resources"]["requests"] == {**seed, "ephemeral-storage": "30G"}
+    assert main["resources"]["limits"].items() >= seed.items()
     assert spec["activeDeadlineSeconds"] == 7200
     assert spec["terminationGracePeriodSeconds"] == 630
 
@@ -87,7 +91,8 @@ def test_every_container_is_restricted() -> None:
         context = container["securityContext"]
         assert context["allowPrivilegeEscalation"] is False
         assert context["capabilities"] == {"drop": ["ALL"]}
-        assert container["resources"]["requests"] == container["resources"]["limits"]
+        for kind in ("cpu", "memory"):  # quality of service: Guaranteed
+            assert container["resources"]["requests"][kind] == container["resources"]["limits"][kind]
     assert spec["securityContext"]["runAsNonRoot"] is True
     assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
     assert "fsGroup" not in spec["securityContext"]
@@ -100,6 +105,70 @@ def test_stage_mounts_only_the_paths_that_the_job_names_and_collect_only_its_fol
     assert [(m["subPath"], m["readOnly"]) for m in stores] == [("case-001/t1.mha", True)]
     kept = [m for m in collect["volumeMounts"] if m["name"].startswith("store-")]
     assert [m["subPath"] for m in kept] == ["case-001/job-uid/1"]
+
+
+def test_the_kubelets_bounds_on_the_disk_are_behind_the_runners() -> None:
+    """Above a bound it evicts, and what the job had to say is lost: the runner must come first."""
+    spec = built()["spec"]
+    size = quantity.parse(run().resources.scratch.size)
+    volumes = {volume["name"]: volume.get("emptyDir") for volume in spec["volumes"]}
+    bounds = [volumes[name]["sizeLimit"] for name in ("output", "tmp", "logs")]
+    bounds.append(spec["containers"][0]["resources"]["limits"]["ephemeral-storage"])
+    assert all(quantity.parse(bound) >= size * Decimal("1.25") for bound in bounds)
+
+
+def test_memory_as_scratch_is_a_file_system_of_its_own() -> None:
+    wanted = {"scratch": {"size": "1G", "medium": "Memory"}, "sharedMemory": "512Mi"}
+    resources = Resources.model_validate({**run().resources.wire(), **wanted})
+    spec = pods.run_pod(plan(), run().model_copy(update={"resources": resources}), STORES, SETTINGS)["spec"]
+    volumes = {volume["name"]: volume.get("emptyDir") for volume in spec["volumes"]}
+    assert volumes["output"] == volumes["tmp"] == {"medium": "Memory", "sizeLimit": "1G"}
+    assert volumes["shm"] == {"medium": "Memory", "sizeLimit": "512Mi"}
+    mounts = {mount["name"]: mount["mountPath"] for mount in spec["containers"][0]["volumeMounts"]}
+    assert mounts["shm"] == "/dev/shm"
+    assert all("shm" not in {m["name"] for m in each["volumeMounts"]} for each in spec["initContainers"])
+
+
+MODELS = {
+    "image": RunModel(image=f"registry.example.org/weights@{DIGEST}", path="model"),
+    "store": RunModel(store=StorePath(name="cases", path="weights/model.tar.gz")),
+}
+
+
+@pytest.mark.parametrize("source", MODELS)
+def test_the_model_is_unpacked_by_stage_and_read_only_for_the_algorithm(source: str) -> None:
+    snapshot = run().model_copy(update={"model": MODELS[source]})
+    job = Job.of(JOB)
+    planned = attempt.plan(
+        namespace=job.namespace,
+        job=job.name,
+        job_uid=job.uid,
+        attempt=1,
+        spec=job.spec,
+        run=snapshot,
+        targets=TARGETS,
+        settings=SETTINGS,
+    )
+    spec = pods.run_pod(planned, snapshot, STORES, SETTINGS)["spec"]
+    stage, algorithm = spec["initContainers"][0], spec["containers"][0]
+    from_where = next(m for m in stage["volumeMounts"] if m["mountPath"] == names.MODEL_SOURCE_MOUNT)
+    assert from_where["readOnly"] is True
+    assert from_where.get("subPath") == ("weights/model.tar.gz" if source == "store" else None)
+    assert {"name": "model", "mountPath": "/opt/ml/model", "readOnly": True} in algorithm["volumeMounts"]
+    assert from_where["name"] not in {m["name"] for m in algorithm["volumeMounts"]}
+
+
+def test_ids_that_are_left_to_the_namespace_may_be_filled_in_and_nothing_else() -> None:
+    snapshot = run().model_copy(update={"user": None})
+    wanted = pods.run_pod(plan(), snapshot, STORES, SETTINGS)
+    assert "runAsUser" not in wanted["spec"]["securityContext"]
+    filled = copy.deepcopy(wanted)
+    filled["spec"]["securityContext"] |= {"fsGroup": 1000650000, "seLinuxOptions": {"level": "s0:c25,c20"}}
+    for container in [*filled["spec"]["initContainers"], *filled["spec"]["containers"]]:
+        container["securityContext"]["runAsUser"] = 1000650000
+    assert seal.digest(filled) == wanted["metadata"]["annotations"][names.ANNOTATION_SPEC_HASH]
+    filled["spec"]["containers"][0]["securityContext"]["allowPrivilegeEscalation"] = True
+    assert seal.mutations(wanted, filled) == ["securityContext of container algorithm was changed"]
 
 
 def test_nothing_that_the_image_says_is_expanded_by_the_kubelet() -> None:

@@ -193,7 +193,7 @@ class Attempt:
         record = {"event": "exit", "exitCode": code, "signal": None, "timedOut": False, "startError": None,
                   "startedAt": "2026-01-01T00:00:00Z", "finishedAt": "2026-01-01T00:00:09Z", "ranSeconds": 9.0,
                   "stdout": {"bytes": 3, "kept": 3}, "stderr": {"bytes": 0, "kept": 0}, "lastStderrLine": "",
-                  "maxRssBytes": 1, "oomKills": 0, "deniedSockets": 0, **more}  # fmt: skip
+                  "maxRssBytes": 1, "oomKills": 0, "deniedSockets": {}, **more}  # fmt: skip
         self.runner.sendall(b'{"event":"start","version":1,"pid":1,"seccomp":true}\n')
         self.runner.sendall(json.dumps(record).encode() + b"\n")
         self.runner.close()
