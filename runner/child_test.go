@@ -22,9 +22,9 @@ func childMain(role string) int {
 		}
 		time.Sleep(30 * time.Second)
 	case "flood":
-		// Every signal that PID 1 can get from its own namespace, then a proof of life.
-		for s := syscall.Signal(1); s < 65; s++ {
-			switch s {
+		// Every signal that PID 1 can get from its own namespace, again and again: what its threads do meanwhile matters.
+		for round := range 64 * 500 {
+			switch s := syscall.Signal(1 + round%64); s {
 			case syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP:
 			default:
 				syscall.Kill(1, s)

@@ -42,7 +42,7 @@ func resolveCommand(cfg *config, environ []string) (*command, *startFailure) {
 	if slices.ContainsFunc(argv, func(arg string) bool { return strings.ContainsRune(arg, 0) }) {
 		return nil, &startFailure{exitNotExecutable, cannotExecute + ": they contain a NUL character"}
 	}
-	env := childEnv(environ, cfg.Env)
+	env := childEnv(environ, cfg.Env, cfg.Home)
 	path, failure := lookUp(argv[0], env)
 	if failure != nil {
 		return nil, failure
@@ -109,41 +109,6 @@ func executeFailure(path string, err error) *startFailure {
 		return &startFailure{exitNotExecutable, fmt.Sprintf("%s: %s is no program for this processor, or a script without a #! line", cannotExecute, quote(path))}
 	}
 	return &startFailure{exitNotExecutable, fmt.Sprintf("%s: %s: %v", cannotExecute, quote(path), err)}
-}
-
-// childEnv is the image's environment, less the unwanted prefixes, plus what the operator sets, with a usable HOME.
-func childEnv(environ []string, change envConfig) []string {
-	env := make([]string, 0, len(environ)+len(change.Set)+1)
-	for _, entry := range environ {
-		name, _, _ := strings.Cut(entry, "=")
-		_, replaced := change.Set[name]
-		unwanted := slices.ContainsFunc(change.UnsetPrefixes, func(p string) bool { return strings.HasPrefix(name, p) })
-		if !replaced && !unwanted {
-			env = append(env, entry)
-		}
-	}
-	for name, value := range change.Set {
-		env = append(env, name+"="+value)
-	}
-	if home, ok := getenv(env, "HOME"); !ok || !writableDirectory(home) {
-		env = slices.DeleteFunc(env, func(entry string) bool { return strings.HasPrefix(entry, "HOME=") })
-		env = append(env, "HOME=/tmp")
-	}
-	return env
-}
-
-func getenv(env []string, name string) (string, bool) {
-	for _, entry := range env {
-		if value, ok := strings.CutPrefix(entry, name+"="); ok {
-			return value, true
-		}
-	}
-	return "", false
-}
-
-func writableDirectory(path string) bool {
-	info, err := os.Stat(path)
-	return err == nil && info.IsDir() && syscall.Access(path, 2|1) == nil // W_OK | X_OK
 }
 
 // quote makes a name that the image chose safe to print: escaped and bounded.

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -42,16 +43,32 @@ type config struct {
 	Socket               string    `json:"socket"`
 	SocketTimeoutSeconds float64   `json:"socketTimeoutSeconds"`
 	Env                  envConfig `json:"env"`
+	// Home is the HOME that the image's passwd gives its user; null: what the environment says.
+	Home *string    `json:"home"`
+	Disk diskConfig `json:"disk"`
 }
 
+// logsConfig: Silent keeps everything that the algorithm writes in the files, out of the container's own log.
 type logsConfig struct {
 	Dir      string `json:"dir"`
 	MaxBytes int64  `json:"maxBytes"`
+	Silent   bool   `json:"silent"`
 }
 
+// envConfig: Default holds only where the image sets nothing; prefixes are matched without regard to case.
 type envConfig struct {
 	Set           map[string]string `json:"SET"`
+	Default       map[string]string `json:"DEFAULT"`
 	UnsetPrefixes []string          `json:"UNSET_PREFIXES"`
+}
+
+// diskConfig: what may be written, 0 for no limit, in all below Paths and, with Root, in the container's own file
+// system. Filesystems are mount points that can fill up by themselves.
+type diskConfig struct {
+	LimitBytes  int64    `json:"limitBytes"`
+	Paths       []string `json:"paths"`
+	Root        bool     `json:"root"`
+	Filesystems []string `json:"filesystems"`
 }
 
 // loadConfig reads and checks run.json. Unknown keys are errors: a setting that is not understood is not obeyed.
@@ -124,14 +141,36 @@ func (c *config) check() error {
 	if c.Socket != "" && (len(c.Socket) < 2 || len(c.Socket) > 107 || c.Socket[0] != '@') {
 		return fmt.Errorf("socket is %q, it must be empty or an abstract address: @ and 1 to 106 bytes", c.Socket)
 	}
-	for name, value := range c.Env.Set {
-		if name == "" || strings.ContainsAny(name, "=\x00") || strings.ContainsRune(value, 0) {
-			return fmt.Errorf("env.SET: %q is not a variable that can be set", name)
+	if err := c.Env.check(); err != nil {
+		return err
+	}
+	if c.Home != nil && strings.ContainsRune(*c.Home, 0) {
+		return fmt.Errorf("home is %q, it contains a NUL character", *c.Home)
+	}
+	return c.Disk.check()
+}
+
+func (e *envConfig) check() error {
+	for key, variables := range map[string]map[string]string{"SET": e.Set, "DEFAULT": e.Default} {
+		for name, value := range variables {
+			if name == "" || strings.ContainsAny(name, "=\x00") || strings.ContainsRune(value, 0) {
+				return fmt.Errorf("env.%s: %q is not a variable that can be set", key, name)
+			}
 		}
 	}
-	for _, prefix := range c.Env.UnsetPrefixes {
-		if prefix == "" {
-			return errors.New("env.UNSET_PREFIXES: an empty prefix would unset everything")
+	if slices.Contains(e.UnsetPrefixes, "") {
+		return errors.New("env.UNSET_PREFIXES: an empty prefix would unset everything")
+	}
+	return nil
+}
+
+func (d *diskConfig) check() error {
+	if d.LimitBytes < 0 {
+		return fmt.Errorf("disk.limitBytes is %d, it must be 0 for no limit, or more", d.LimitBytes)
+	}
+	for _, path := range slices.Concat(d.Paths, d.Filesystems) {
+		if !filepath.IsAbs(path) {
+			return fmt.Errorf("disk: %q is not an absolute path", path)
 		}
 	}
 	return nil

@@ -117,6 +117,14 @@ func TestNoDescriptorIsInherited(t *testing.T) {
 	}
 }
 
+func TestSignalsAreAtTheirDefaultsInTheAlgorithm(t *testing.T) {
+	r := newJob(t, "/bin/grep", "-E", "^Sig(Blk|Ign)", "/proc/self/status").run()
+	r.ended(t, 0)
+	if strings.Count(r.stdout, "0000000000000000\n") != 2 {
+		t.Errorf("%q", r.stdout)
+	}
+}
+
 // inOwnNamespace makes the runner PID 1, as in a container.
 func (j *job) inOwnNamespace() {
 	j.t.Helper()

@@ -124,10 +124,13 @@ func launchMain(args []string) int {
 	return exitInternal
 }
 
-// confine takes from this process what the algorithm shall not have.
+// confine takes from this process what the algorithm shall not have of the runner's.
 func confine(sockets bool) error {
 	if err := closeOnExec(); err != nil {
 		return err
+	}
+	for _, s := range unhandledSignals {
+		setSignal(s, sigDefault)
 	}
 	if err := prctl(prSetNoNewPrivs, 1); err != nil {
 		return fmt.Errorf("PR_SET_NO_NEW_PRIVS: %w", err)

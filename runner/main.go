@@ -28,8 +28,10 @@ func main() {
 		fmt.Println(version)
 	case os.Args[1] == launchCommand:
 		os.Exit(launchMain(os.Args[2:]))
+	case len(os.Args) == 3 && os.Args[1] == "user":
+		os.Exit(userMain(os.Args[2]))
 	default:
-		fmt.Fprintln(os.Stderr, "usage: runner (settings in run.json beside it) | runner version")
+		fmt.Fprintln(os.Stderr, "usage: runner (settings in run.json beside it) | runner user USER[:GROUP] | runner version")
 		os.Exit(2)
 	}
 }

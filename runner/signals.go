@@ -6,6 +6,7 @@ import (
 	"os/signal"
 	"slices"
 	"syscall"
+	"unsafe"
 )
 
 // incoming are the signals sent to the runner. Those that ask to stop have a channel of their own, so that a flood
@@ -18,10 +19,30 @@ type incoming struct {
 // catchSignals catches every signal there is: the algorithm may send any of them to PID 1, and the Go runtime would
 // die of some.
 func catchSignals() incoming {
+	for _, s := range unhandledSignals {
+		setSignal(s, sigIgnore)
+	}
 	in := incoming{make(chan os.Signal, 8), make(chan os.Signal, 64)}
 	signal.Notify(in.stop, stopSignals...)
 	signal.Notify(in.other)
 	return in
+}
+
+// unhandledSignals are those that the Go runtime leaves at their default, which is to die. PID 1 does not, usually: Linux
+// drops what init has no handler for. But not if its first thread has all signals blocked at that moment, as Go's has
+// now and then, and another has not. So they are ignored; the launcher, which inherits that, undoes it.
+var unhandledSignals = []syscall.Signal{32, 34}
+
+const (
+	sigDefault = 0
+	sigIgnore  = 1
+)
+
+// setSignal is sigaction(2) for signals that os/signal does not know.
+func setSignal(s syscall.Signal, handler uintptr) {
+	action := struct{ handler, flags, restorer, mask uintptr }{handler: handler}
+	// Cannot fail: these signals exist and the action is valid memory.
+	syscall.RawSyscall6(syscall.SYS_RT_SIGACTION, uintptr(s), uintptr(unsafe.Pointer(&action)), 0, unsafe.Sizeof(action.mask), 0, 0)
 }
 
 // stopSignals are those by which a container is told to end: a grace period follows, then SIGKILL.

@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -94,7 +95,7 @@ func TestLookUpUsesTheImagesPath(t *testing.T) {
 	}
 
 	j = newJob(t, "sh", "-c", "echo ok")
-	j.env = nil // no PATH at all: Docker's default
+	j.env = []string{} // no PATH at all: Docker's default
 	if r := j.run(); r.code != 0 || r.stdout != "ok\n" {
 		t.Errorf("%d %q %q", r.code, r.stdout, r.stderr)
 	}
@@ -115,11 +116,61 @@ func TestEnvironment(t *testing.T) {
 		t.Errorf("%q", r.stdout)
 	}
 
-	home := t.TempDir()
 	j = newJob(t, "/usr/bin/env")
-	j.env = []string{"HOME=" + home}
-	if r := j.run(); !strings.Contains(r.stdout, "HOME="+home+"\n") {
-		t.Errorf("a writable HOME was not kept: %q", r.stdout)
+	j.env = []string{"OMP_NUM_THREADS=7", "EMPTY=", "Grand_Challenge_X=1", "GRAND=kept", "aliased=1"}
+	j.settings["env"] = settings{
+		"SET":            settings{"BOTH": "set"},
+		"DEFAULT":        settings{"OMP_NUM_THREADS": "2", "EMPTY": "filled", "ITK_THREADS": "2", "BOTH": "default", "ALIASED": "2"},
+		"UNSET_PREFIXES": []string{"grand_challenge_"},
+	}
+	r = j.run()
+	r.ended(t, 0)
+	got := strings.Split(strings.TrimSpace(r.stdout), "\n")
+	slices.Sort(got)
+	if want := []string{"ALIASED=2", "BOTH=set", "EMPTY=", "GRAND=kept", "HOME=/tmp", "ITK_THREADS=2", "OMP_NUM_THREADS=7", "aliased=1"}; !slices.Equal(got, want) {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestHome(t *testing.T) {
+	dir := t.TempDir()
+	must(t, os.Chmod(dir, 0o755))
+	must(t, os.Chmod(filepath.Dir(dir), 0o755))
+	folder := func(name string, mode os.FileMode) string {
+		path := filepath.Join(dir, name)
+		must(t, os.Mkdir(path, mode))
+		must(t, os.Chmod(path, mode))
+		return path
+	}
+	packages, private := folder("packages", 0o555), folder("private", 0o600)
+	file := filepath.Join(dir, "file")
+	must(t, os.WriteFile(file, nil, 0o755))
+	root := filepath.Join(dir, "root")
+	must(t, os.Symlink("/", root))
+	for _, c := range []struct{ name, environment, setting, want string }{
+		{"of the environment, not writable", packages, "", packages},
+		{"of the settings", "/usr", packages, packages},
+		{"of the settings, the environment has none", "", packages, packages},
+		{"none", "", "", "/tmp"},
+		{"the settings have one that is not there", packages, "/nonexistent", "/tmp"},
+		{"not to be entered", private, "", "/tmp"},
+		{"a file", file, "", "/tmp"},
+		{"the root directory", "/", "", "/tmp"},
+		{"the root directory by another name", root, "", "/tmp"},
+	} {
+		j := newJob(t, "/usr/bin/env")
+		j.asNobody()
+		j.env = []string{}
+		if c.environment != "" {
+			j.env = []string{"HOME=" + c.environment}
+		}
+		j.settings["home"] = nil
+		if c.setting != "" {
+			j.settings["home"] = c.setting
+		}
+		if r := j.run(); r.code != 0 || r.stdout != "HOME="+c.want+"\n" {
+			t.Errorf("%s: %q %q", c.name, r.stdout, r.stderr)
+		}
 	}
 }
 
@@ -168,6 +219,12 @@ func TestSettingsAreStrict(t *testing.T) {
 		{"relative logs", func(s settings) { s["logs"] = settings{"dir": "logs", "maxBytes": 4096} }, "absolute path"},
 		{"socket of the file system", func(s settings) { s["socket"] = "/run/socket" }, "abstract address"},
 		{"empty prefix", func(s settings) { s["env"] = settings{"UNSET_PREFIXES": []string{""}} }, "empty prefix"},
+		{"variable", func(s settings) { s["env"] = settings{"DEFAULT": settings{"A=B": "c"}} }, `env.DEFAULT: "A=B"`},
+		{"home", func(s settings) { s["home"] = "/a\x00b" }, "home is"},
+		{"disk limit", func(s settings) { s["disk"] = settings{"limitBytes": -1} }, "disk.limitBytes is -1"},
+		{"disk path", func(s settings) { s["disk"] = settings{"paths": []string{"output"}} }, `"output" is not an absolute path`},
+		{"file system", func(s settings) { s["disk"] = settings{"filesystems": []string{""}} }, `"" is not an absolute path`},
+		{"disk key", func(s settings) { s["disk"] = settings{"limit": 1} }, `unknown field "limit"`},
 		{"type", func(s settings) { s["cmd"] = "echo" }, "is not valid"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
