@@ -35,10 +35,12 @@ $(VENV)/.complete: requirements/dev.txt pyproject.toml
 .PHONY: lock
 lock: venv ## Resolve requirements/*.txt anew from pyproject.toml
 	$(call say,resolving requirements)
-	@compile() { $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' --upgrade "$$@"; }; \
+	@resolve() { $(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' --upgrade "$$@"; }; \
+	compile() { resolve --universal --python-version 3.11 "$$@"; }; \
 	compile --output-file requirements/dev.txt pyproject.toml --all-extras --group dev; \
 	for extra in operator steps cli; do compile --constraints requirements/dev.txt --output-file requirements/$$extra.txt pyproject.toml --extra $$extra; done; \
-	compile --output-file requirements/go.txt --group pyproject.toml:go
+	compile --output-file requirements/go.txt --group pyproject.toml:go; \
+	resolve --python-version 3.12 --python-platform x86_64-manylinux_2_28 --output-file requirements/shim.txt --group pyproject.toml:shim
 
 # --- checks that need no cluster ---------------------------------------------------------------------------
 

@@ -21,7 +21,7 @@ _REGISTRY_ADDRESS: Final = "10.246.0.2"
 # Nodes, Pods and (on Linux) the host reach it here …
 REGISTRY: Final = f"{_REGISTRY_ADDRESS}:5000"
 # … and the Docker engine pushes here, because it takes plain HTTP from loopback addresses alone.
-_PUSH: Final = "127.0.0.1:5000"
+PUSH: Final = "127.0.0.1:5000"
 _TOOLS: Final = (build.KIND, build.KUBECTL, build.HELM)
 
 
@@ -41,7 +41,7 @@ def up() -> None:
     if run("docker", "container", "inspect", _REGISTRY_NAME, check=False).returncode != 0:
         run(
             *("docker", "run", "--detach", "--restart=unless-stopped", "--name", _REGISTRY_NAME),
-            *("--network", _NAME, "--ip", _REGISTRY_ADDRESS, "--publish", f"{_PUSH}:5000", "registry:3"),
+            *("--network", _NAME, "--ip", _REGISTRY_ADDRESS, "--publish", f"{PUSH}:5000", "registry:3"),
         )
     if _NAME not in _kind("get", "clusters").split():
         say("kind: creating the cluster")
@@ -79,7 +79,7 @@ def down() -> None:
 def build_folder(name: str, folder: Path, arguments: Mapping[str, str], target: str = "") -> str:
     """Build a folder's Dockerfile with Docker and push it; returns `registry/name@sha256:…`."""
     pairs = [part for key, value in arguments.items() for part in ("--build-arg", f"{key}={value}")]
-    local = f"{_PUSH}/{name}:latest"
+    local = f"{PUSH}/{name}:latest"
     say(f"image {name}")
     chosen_target = ["--target", target] if target else []
     run("docker", "build", "--quiet", "--tag", local, *pairs, *chosen_target, folder)
@@ -89,20 +89,20 @@ def build_folder(name: str, folder: Path, arguments: Mapping[str, str], target: 
 def push_archive(archive: Path, name: str) -> str:
     """Push an image archive of `docker save`; returns `registry/name@sha256:…`."""
     said = run("docker", "load", "--quiet", "--input", archive).stdout
-    local = f"{_PUSH}/{name}:latest"
+    local = f"{PUSH}/{name}:latest"
     run("docker", "tag", said.rpartition(": ")[2].strip(), local)
     return _push(local, name)
 
 
 def _publish_busybox() -> None:
     run("docker", "pull", "--quiet", "busybox:stable")
-    run("docker", "tag", "busybox:stable", f"{_PUSH}/busybox:1")
-    run("docker", "push", "--quiet", f"{_PUSH}/busybox:1")
+    run("docker", "tag", "busybox:stable", f"{PUSH}/busybox:1")
+    run("docker", "push", "--quiet", f"{PUSH}/busybox:1")
 
 
 def _push(local: str, name: str) -> str:
     run("docker", "push", "--quiet", local)
-    digest = registry.digest(name, "latest", at=_PUSH)
+    digest = registry.digest(name, "latest", at=PUSH)
     if digest is None:
         raise ClusterError(f"{local} was pushed and is not in the registry")
     return f"{REGISTRY}/{name}@{digest}"
