@@ -78,7 +78,8 @@ def test_watched_namespaces_by_a_role_in_each() -> None:
 
 
 def test_not_a_single_cluster_wide_object_if_so_wished() -> None:
-    values = WATCHED | {"rbac": {"nodes": False, "userRoles": False}, "crds": {"enabled": False}}
+    off = {"crds": {"enabled": False}, "admissionPolicies": {"enabled": False}}
+    values = WATCHED | {"rbac": {"nodes": False, "userRoles": False}} | off
     assert all(o["metadata"].get("namespace") for o in render(values))
 
 
@@ -95,6 +96,23 @@ def test_own_namespace_holds_the_lease_and_the_canary_only() -> None:
     assert named == {("leases", "algorithm-operator"), ("services", "algorithm-operator-canary")}
 
 
+def test_the_operator_writes_one_policy_by_name_and_only_if_so_wished() -> None:
+    """A rule on `create` cannot name its object: an admission policy does (test_admission.py)."""
+
+    def on_policies(values: Values) -> set[tuple[str, ...]]:
+        rules = only(render(values), "ClusterRole", "algorithm-operator")["rules"]
+        return {
+            (verb, *rule.get("resourceNames", []))
+            for rule in rules
+            if "networkpolicies" in rule["resources"]
+            for verb in rule["verbs"]
+        }
+
+    reading = {("get",), ("list",), ("watch",)}
+    assert on_policies({}) == reading | {("create",), ("patch", "algorithm-operator-deny-all")}
+    assert on_policies({"isolation": {"managePolicy": False}}) == reading
+
+
 OWN = "algorithm-operator.dev"
 
 
@@ -103,7 +121,12 @@ OWN = "algorithm-operator.dev"
     [
         (
             "admin",
-            {(OWN, "algorithms", "create"), (OWN, "datastores", "update"), (OWN, "algorithmjobs", "delete")},
+            {
+                (OWN, "algorithms", "create"),
+                (OWN, "datastores", "update"),
+                (OWN, "datastores", "connect"),
+                (OWN, "algorithmjobs", "delete"),
+            },
             {("", "pods", "create"), ("", "pods", "delete"), (OWN, "algorithmjobs/status", "patch")},
         ),
         (
@@ -113,6 +136,7 @@ OWN = "algorithm-operator.dev"
                 (OWN, "algorithmjobs", "patch"),
                 (OWN, "algorithms", "get"),
                 (OWN, "datastores", "list"),
+                (OWN, "datastores", "connect"),
                 ("", "pods/log", "get"),
                 ("", "pods/portforward", "create"),
                 ("", "pods/portforward", "get"),

@@ -1,24 +1,18 @@
 """The chart on a real API server: accepted, upgraded, kept, and the rights that it gives, asked of the server.
 
-The CRDs are installed under an API group of the test's own, so that it disturbs no other release on the cluster.
+Releases are of a test's own API group (release.py), so that they disturb no other one on the cluster.
 """
 
 from __future__ import annotations
 
 import json
-import shutil
-import uuid
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 import yaml
 
-from deploy.render import CHART, GROUP, KINDS, dump, plain, template
-from tests.chart.tools import EVERYTHING, Object, Values, helm, kubectl, pod, render, run
-
-IDLE: Values = {"replicas": 0}
+from deploy.render import GROUP, dump, plain, template
+from tests.chart.release import Release
+from tests.chart.tools import EVERYTHING, Object, Values, kubectl, pod, render
 
 
 def test_server_accepts_every_object(namespace: str) -> None:
@@ -53,51 +47,6 @@ def test_operator_pod_passes_the_restricted_standard(namespace: str) -> None:
 
 
 # --- a release of the test's own -----------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Release:
-    """A copy of the chart whose CRDs are in an API group of their own."""
-
-    chart: Path
-    name: str
-    namespace: str
-    group: str
-
-    def crd_name(self, kind: str) -> str:
-        return f"{kind.lower()}s.{self.group}"
-
-    def crd_file(self, kind: str) -> Path:
-        return self.chart / "files" / "crds" / f"{kind.lower()}s.yaml"
-
-    def helm(self, command: str, values: Values, *arguments: str) -> str:
-        return helm(
-            command,
-            self.name,
-            str(self.chart),
-            "--namespace",
-            self.namespace,
-            *arguments,
-            values=IDLE | values,
-        )
-
-    def uninstall(self) -> str:
-        return run("helm", "uninstall", self.name, "--namespace", self.namespace)
-
-
-@pytest.fixture
-def release(tmp_path: Path, namespace: str) -> Iterator[Release]:
-    chart = tmp_path / "chart"
-    shutil.copytree(CHART, chart)
-    group = f"t{uuid.uuid4().hex[:8]}.{GROUP}"
-    for path in (chart / "files" / "crds").glob("*.yaml"):
-        path.write_text(path.read_text().replace(GROUP, group))
-    release = Release(chart, f"r{uuid.uuid4().hex[:8]}", namespace, group)
-    yield release
-    crds = [release.crd_name(kind) for kind in KINDS]
-    kubectl("delete", "crd", "--ignore-not-found", "--wait=false", *crds)
-    label = f"app.kubernetes.io/instance={release.name}"
-    kubectl("delete", "clusterrole,clusterrolebinding,namespace", "--wait=false", "-l", label)
 
 
 def store(release: Release) -> Object:
@@ -172,11 +121,11 @@ def test_nothing_differs_after_an_apply(release: Release) -> None:
 # --- rights, asked of the server -----------------------------------------------------------------------------
 
 
-def allowed(user: str, namespace: str | None, *rights: str) -> set[str]:
+def allowed(release: Release, user: str, namespace: str | None, *rights: str) -> set[str]:
     """Those of the rights that the API server grants; a right is `verb resource[.group][/subresource] [name]`."""
     reviews = []
     for right in rights:
-        verb, what, *name = right.split()
+        verb, what, *name = right.replace(GROUP, release.group).split()
         path, _, subresource = what.partition("/")
         resource, _, group = path.partition(".")
         asked = {"verb": verb, "resource": resource, "group": group, "subresource": subresource}
@@ -202,6 +151,8 @@ NEEDED = {
     "get pods/log",
     "get persistentvolumeclaims",
     "watch networkpolicies.networking.k8s.io",
+    "create networkpolicies.networking.k8s.io",
+    "patch networkpolicies.networking.k8s.io algorithm-operator-deny-all",
     "list leases.coordination.k8s.io",
     "list events",
     "get namespaces",
@@ -217,21 +168,30 @@ NEVER = {
     "update pods/ephemeralcontainers",
     f"create algorithmjobs.{GROUP}",
     f"patch algorithms.{GROUP}",
-    "create networkpolicies.networking.k8s.io",
+    "patch networkpolicies.networking.k8s.io",
+    "delete networkpolicies.networking.k8s.io algorithm-operator-deny-all",
+    f"connect datastores.{GROUP}",
     "patch namespaces",
     "create serviceaccounts/token",
 }
+
+
+def test_without_the_right_to_manage_the_policy(release: Release) -> None:
+    release.helm("install", {"crds": {"enabled": False}, "isolation": {"managePolicy": False}})
+    operator = f"system:serviceaccount:{release.namespace}:{release.operator}"
+    wanted = {right for right in NEEDED if not right.startswith(("create network", "patch network"))}
+    assert allowed(release, operator, release.namespace, *NEEDED) == wanted
 
 
 @pytest.mark.parametrize("watched", [False, True], ids=["all namespaces", "one namespace"])
 def test_operators_rights(release: Release, watched: bool) -> None:
     values: Values = {"crds": {"enabled": False}}
     release.helm("install", values | ({"watchNamespaces": [release.namespace]} if watched else {}))
-    name = f"{release.name}-algorithm-operator"
+    name = release.operator
     operator = f"system:serviceaccount:{release.namespace}:{name}"
-    assert allowed(operator, release.namespace, *NEEDED, *NEVER) == NEEDED
-    assert allowed(operator, "default", *NEEDED, *NEVER) == (set() if watched else NEEDED)
-    assert allowed(operator, None, "list nodes", "get secrets", "list pods") == (
+    assert allowed(release, operator, release.namespace, *NEEDED, *NEVER) == NEEDED
+    assert allowed(release, operator, "default", *NEEDED, *NEVER) == (set() if watched else NEEDED)
+    assert allowed(release, operator, None, "list nodes", "get secrets", "list pods") == (
         {"list nodes"} if watched else {"list nodes", "list pods"}
     )
     own = {
@@ -240,7 +200,7 @@ def test_operators_rights(release: Release, watched: bool) -> None:
         f"get services {name}-canary",
     }
     others = {"update leases.coordination.k8s.io another", "get services another"}
-    assert allowed(operator, release.namespace, *own, *others) == own
+    assert allowed(release, operator, release.namespace, *own, *others) == own
 
 
 def test_runner_bound_in_a_namespace(release: Release) -> None:
@@ -251,6 +211,7 @@ def test_runner_bound_in_a_namespace(release: Release) -> None:
         f"create algorithmjobs.{GROUP}",
         f"patch algorithmjobs.{GROUP}",
         f"get datastores.{GROUP}",
+        f"connect datastores.{GROUP} cases",
         "get pods/log",
         "create pods/portforward",
         "get pods/portforward",
@@ -264,5 +225,5 @@ def test_runner_bound_in_a_namespace(release: Release) -> None:
         f"update algorithms.{GROUP}",
         f"patch algorithmjobs.{GROUP}/status",
     }
-    assert allowed("rita", release.namespace, *can, *cannot) == can
-    assert allowed("rita", "default", *can, *cannot) == set()
+    assert allowed(release, "rita", release.namespace, *can, *cannot) == can
+    assert allowed(release, "rita", "default", *can, *cannot) == set()

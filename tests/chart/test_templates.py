@@ -19,6 +19,10 @@ DIGEST = "sha256:" + "a" * 64
 CRD_NAMES = {f"{kind.lower()}s.{GROUP}" for kind in KINDS}
 
 
+ADMISSION = {"pods": [""], "connect": ["-labelled"], "networkpolicies": ["-labelled"], "operator": [""]}
+"""The admission policies, with their bindings' names."""
+
+
 def crds(objects: list[Object]) -> list[Object]:
     return [o for o in objects if o["kind"] == "CustomResourceDefinition"]
 
@@ -42,6 +46,11 @@ def test_defaults_name_everything() -> None:
         ("ClusterRole", None, "algorithm-operator-admin"),
         ("ClusterRole", None, "algorithm-operator-runner"),
         ("ClusterRole", None, "algorithm-operator-viewer"),
+        *(
+            (f"ValidatingAdmissionPolicy{kind}", None, f"algorithm-operator-{name}")
+            for name, bindings in ADMISSION.items()
+            for kind, name in [("", name), *(("Binding", f"{name}{suffix}") for suffix in bindings)]
+        ),
     }
 
 
@@ -215,6 +224,44 @@ def test_job_namespaces() -> None:
 
 def test_no_job_namespace_by_default() -> None:
     assert keys(render(), "Namespace", "NetworkPolicy") == set()
+
+
+def bound(objects: list[Object], name: str) -> Object | None:
+    """The namespaceSelector of a binding; None: all namespaces."""
+    spec = only(objects, "ValidatingAdmissionPolicyBinding", f"algorithm-operator-{name}")["spec"]
+    assert spec["validationActions"] == ["Deny"]
+    found: Object | None = (spec.get("matchResources") or {}).get("namespaceSelector")
+    return found
+
+
+def named(*names: str) -> Object:
+    return {
+        "matchExpressions": [{"key": "kubernetes.io/metadata.name", "operator": "In", "values": list(names)}]
+    }
+
+
+def test_where_admission_policies_hold() -> None:
+    """On Pods wherever the operator works; on connecting and NetworkPolicies where jobs are, by name and by label."""
+    jobs = render({"jobNamespaces": [{"name": "imaging", "create": True}, {"name": "theirs"}]})
+    for name in ("connect", "networkpolicies"):
+        assert bound(jobs, f"{name}-named") == named("imaging", "theirs")
+        assert bound(jobs, f"{name}-labelled") == {"matchLabels": {f"{GROUP}/jobs": "true"}}
+    assert bound(jobs, "pods") is None
+    assert bound(jobs, "operator") is None
+    watched = render({"watchNamespaces": ["a", "b"]})
+    assert bound(watched, "pods") == named("a", "b")
+    assert bound(watched, "operator") is None
+    for o in jobs:
+        if o["kind"] == "ValidatingAdmissionPolicy":
+            assert o["spec"]["failurePolicy"] == "Fail"
+            assert {v["reason"] for v in o["spec"]["validations"]} == {"Forbidden"}
+
+
+def test_admission_policies_can_be_left_out() -> None:
+    kinds = ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding")
+    assert keys(render({"admissionPolicies": {"enabled": False}}), *kinds) == set()
+    kept = keys(render({"isolation": {"managePolicy": False}}), *kinds)
+    assert {name for _, _, name in keys(render(), *kinds) - kept} == {"algorithm-operator-operator"}
 
 
 @pytest.mark.parametrize(("replicas", "budgets"), [(1, 0), (2, 1)])

@@ -48,8 +48,8 @@ class Kube:
         self._pool = connection.rest_client.pool_manager
         self._headers: dict[str, str] = {}
 
-    def service_account(self, namespace: str, name: str, cluster_role: str) -> Kube:
-        """A client that is a new ServiceAccount, bound to a ClusterRole in its namespace; it has its token alone."""
+    def service_account(self, namespace: str, name: str, role: str, kind: str = "ClusterRole") -> Kube:
+        """A client that is a new ServiceAccount, bound to a ClusterRole (or Role) in its namespace."""
         accounts = f"/api/v1/namespaces/{namespace}/serviceaccounts"
         bindings = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}/rolebindings"
         meta = {"name": name}
@@ -59,15 +59,16 @@ class Kube:
             bindings,
             {
                 "metadata": meta,
-                "roleRef": {
-                    "apiGroup": "rbac.authorization.k8s.io",
-                    "kind": "ClusterRole",
-                    "name": cluster_role,
-                },
+                "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": role},
                 "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": namespace}],
             },
         )
-        token = self.request("POST", f"{accounts}/{name}/token", {"spec": {}})["status"]["token"]
+        return self.as_account(namespace, name)
+
+    def as_account(self, namespace: str, name: str) -> Kube:
+        """A client that is a ServiceAccount; it has its token alone."""
+        path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{name}/token"
+        token = self.request("POST", path, {"spec": {}})["status"]["token"]
         other = Kube()
         authority = other._pool.connection_pool_kw["ca_certs"]
         other._pool = urllib3.PoolManager(ca_certs=authority)  # without the admin's certificate

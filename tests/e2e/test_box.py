@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import json
-import time
 from typing import Any
 
 import pytest
@@ -140,7 +139,7 @@ def test_a_bare_pod_with_the_label_reaches_another_one_in_its_first_moments(
     command = ["sh", "-c", f"i=0; while [ $i -lt 100 ]; do i=$((i+1)); {dial}; done"]
     for attempt in range(8):
         name = f"hasty-{attempt}"
-        namespace.pod(name, {"metadata": {"labels": RUN_LABELS}, "spec": bare_pod(BUSYBOX, command)})
+        namespace.marked_pod(name, {"metadata": {"labels": RUN_LABELS}, "spec": bare_pod(BUSYBOX, command)})
         eventually(functools.partial(_has_dialled, namespace, name), 60, f"Pod {name} dials")
         reached = "reached" in _log(namespace, name)
         namespace.kube.delete("pods", name, namespace.name, grace=0)
@@ -160,23 +159,6 @@ def _has_dialled(namespace: Namespace, pod: str) -> bool:
     found = namespace.kube.get("pods", pod, namespace.name) or {}
     ended = found.get("status", {}).get("phase") in ("Succeeded", "Failed")
     return ended or "closed" in _log(namespace, pod)
-
-
-def test_the_filter_holds_alone_when_the_policy_is_taken_away(namespace: Namespace, targets: Targets) -> None:
-    store = namespace.store()
-    namespace.algorithm()
-    steps: list[list[Any]] = [["sleep", 4], ["connect", targets, 2.0], ["write_report"]]
-    job = namespace.job("unpoliced", do=steps)
-
-    job.running()
-    namespace.kube.delete("networkpolicies", "algorithm-operator-deny-all", namespace.name)
-    time.sleep(0.5)
-    job.wait("Succeeded")
-
-    seen = json.loads(store.files(job)["results.json"])["connections"]
-    assert all(set(outcomes) == {"Address family not supported by protocol"} for outcomes in seen.values()), (
-        seen
-    )
 
 
 def test_the_algorithm_has_no_privilege_and_finds_what_the_contract_promises(
@@ -234,7 +216,7 @@ def test_a_collect_step_replaced_by_a_shell_sees_its_own_jobs_folder_alone(
         job.wait("Succeeded")
     (pod,) = started["sealed"].pods()
 
-    module_namespace.pod("collect-shell", _with_shell(pod, "collect", _listing("/store", "/stores")))
+    module_namespace.marked_pod("collect-shell", _with_shell(pod, "collect", _listing("/store", "/stores")))
     ended = module_namespace.pod_ended("collect-shell")
 
     assert ended["status"]["phase"] == "Succeeded", ended["status"]
@@ -254,7 +236,7 @@ def test_a_stage_step_replaced_by_a_shell_sees_the_named_inputs_alone(
     started["sealed"].wait("Succeeded")
     (pod,) = started["sealed"].pods()
 
-    module_namespace.pod("stage-shell", _with_shell(pod, "stage", _listing("/stores", "/store")))
+    module_namespace.marked_pod("stage-shell", _with_shell(pod, "stage", _listing("/stores", "/store")))
     module_namespace.pod_ended("stage-shell")
 
     seen = json.loads(module_namespace.kube.logs(module_namespace.name, "stage-shell", "stage"))

@@ -164,7 +164,9 @@ def test_a_pod_forged_by_who_may_create_pods_does_not_speak_for_the_job(
         },
         "spec": spec,
     }
-    module_namespace.pod(names.run_pod(job.name, 1), forged)
+    with pytest.raises(ApiError, match="may not be given the"):
+        module_namespace.pod(names.run_pod(job.name, 1), forged)
+    module_namespace.marked_pod(names.run_pod(job.name, 1), forged)  # as if admission let it through
     job.patch({"suspend": False})
     status = ended(job)
     assert [attempt["reason"] for attempt in status["attempts"]] == ["PodNotOurs", "Completed"]

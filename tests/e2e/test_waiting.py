@@ -12,9 +12,7 @@ import time
 from datetime import datetime
 
 import pytest
-import yaml
 
-from tests.cluster.settings import PROJECT
 from tests.e2e.conftest import MakeNamespace
 from tests.e2e.harness import RESULTS, Job, Namespace, Object, eventually
 from tests.e2e.vanishing import VanishingImage
@@ -130,8 +128,26 @@ def test_a_namespace_that_is_not_restricted_and_the_line_that_mends_it(make_name
 def test_a_namespace_without_the_policy_and_one_that_another_policy_opens(
     make_namespace: MakeNamespace,
 ) -> None:
-    namespace = make_namespace("open", closed=False)
+    """Where the operator may not put the policy back: a quota keeps it out. And where no admission policy guards."""
+    namespace = make_namespace("open", closed=False, guarded=False)
     kube = namespace.kube
+    opening = {
+        "kind": "NetworkPolicy",
+        "metadata": {"name": "friendly"},
+        "spec": {"podSelector": {}, "policyTypes": ["Egress"], "egress": [{}]},
+    }
+    kube.create("networkpolicies", opening, namespace.name)
+    hard = {"count/networkpolicies.networking.k8s.io": "1"}
+    kube.create(
+        "resourcequotas",
+        {"kind": "ResourceQuota", "metadata": {"name": "one"}, "spec": {"hard": hard}},
+        namespace.name,
+    )
+    eventually(
+        lambda: ((kube.get("resourcequotas", "one", namespace.name) or {}).get("status") or {}).get("used"),
+        20,
+        "the quota counts",
+    )
     namespace.algorithm(outputs=IN_STATUS)
     job = namespace.job("case", do=DO)
 
@@ -139,18 +155,8 @@ def test_a_namespace_without_the_policy_and_one_that_another_policy_opens(
     assert "algorithm-operator-deny-all" in waiting["message"]
     assert "deploy/namespace.yaml" in waiting["message"]
 
-    opening = {
-        "kind": "NetworkPolicy",
-        "metadata": {"name": "friendly"},
-        "spec": {"podSelector": {}, "policyTypes": ["Egress"], "egress": [{}]},
-    }
-    kube.create("networkpolicies", opening, namespace.name)
-    for body in yaml.safe_load_all((PROJECT / "deploy/namespace.yaml").read_text()):
-        if body["kind"] == "NetworkPolicy":
-            kube.create(
-                "networkpolicies", {**body, "metadata": {"name": body["metadata"]["name"]}}, namespace.name
-            )
-    waiting = job.wait_condition("Scheduled", "False", "PolicyConflict")
+    kube.delete("resourcequotas", "one", namespace.name)
+    waiting = job.wait_condition("Scheduled", "False", "PolicyConflict", timeout=30)
     assert '"friendly"' in waiting["message"]
     assert job.pods() == []
 

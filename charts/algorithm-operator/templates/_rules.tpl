@@ -24,6 +24,16 @@
 - apiGroups: [networking.k8s.io]
   resources: [networkpolicies]
   verbs: [get, list, watch]
+{{- if .Values.isolation.managePolicy }}
+# The one that seals jobs, put back where it is missing. A rule on `create` cannot name it; an admission policy does.
+- apiGroups: [networking.k8s.io]
+  resources: [networkpolicies]
+  verbs: [create]
+- apiGroups: [networking.k8s.io]
+  resources: [networkpolicies]
+  resourceNames: [algorithm-operator-deny-all]
+  verbs: [patch]
+{{- end }}
 # The CLI's wish for a store Pod
 - apiGroups: [coordination.k8s.io]
   resources: [leases]
@@ -63,6 +73,10 @@
 - apiGroups: [""]
   resources: [pods/log]
   verbs: [get]
+# The files of DataStores: an admission policy asks for it where the store Pod is reached
+- apiGroups: [algorithm-operator.dev]
+  resources: [datastores]
+  verbs: [connect]
 # The way to the store Pod: POST with SPDY, GET with WebSockets; and the Lease that asks for it
 - apiGroups: [""]
   resources: [pods/portforward]

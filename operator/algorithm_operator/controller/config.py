@@ -59,6 +59,8 @@ class Settings:
     """The port that the canary listens on; its Service may have another."""
     api_server: Target | None
     """The API server's service address, for the gate."""
+    manage_policy: bool
+    """Whether the operator puts the NetworkPolicy that seals jobs back where it is missing."""
     lease_name: str
     log_level: str
     metrics_port: int
@@ -103,6 +105,7 @@ def load(environment: Mapping[str, str]) -> Settings:
         canary_service=canary_service,
         canary_port=read.integer("AO_CANARY_PORT", 8081, 1, 65535),
         api_server=read.api_server(),
+        manage_policy=read.boolean("AO_ISOLATION_MANAGE_POLICY", True),
         lease_name=read.name("AO_LEASE_NAME", "algorithm-operator"),
         log_level=read.one_of("AO_LOG_LEVEL", "INFO", _LEVELS),
         metrics_port=read.integer("AO_METRICS_PORT", 8080, 1, 65535),

@@ -17,6 +17,7 @@ from algorithm_operator.contract.plan import Target
 from algorithm_operator.controller.actions import act, ignore_gone, release
 from algorithm_operator.controller.cluster import NamespaceFacts
 from algorithm_operator.controller.context import Context, Key
+from algorithm_operator.controller.sealing import seal
 from algorithm_operator.controller.unreadable import problem
 from algorithm_operator.core import names
 from algorithm_operator.core.decide import decide, teardown
@@ -109,7 +110,9 @@ async def _world(job: Job, context: Context) -> World:
         for body in store.by_namespace(DATASTORES, namespace)
     }
     live = job.status.state not in TERMINAL
-    seal = await context.cluster.namespace(namespace) if live else NamespaceFacts()
+    there = await context.cluster.namespace(namespace) if live else NamespaceFacts()
+    if live and not there.terminating:
+        await seal(namespace, names.labels(names.ROLE_RUN, job.name, 1), context)
     return World(
         job=job,
         now=context.clock.now(),
@@ -120,8 +123,8 @@ async def _world(job: Job, context: Context) -> World:
         pods=runs,
         salvage=salvaging,
         foreign=foreign,
-        restricted=seal.restricted,
-        terminating=seal.terminating,
+        restricted=there.restricted,
+        terminating=there.terminating,
         policies=list(store.by_namespace(NETWORK_POLICIES, namespace)),
         targets=_targets(context),
     )

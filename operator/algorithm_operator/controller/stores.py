@@ -13,6 +13,7 @@ from algorithm_operator.api.reasons import Reason, sentence
 from algorithm_operator.api.text import shown
 from algorithm_operator.controller.actions import ignore_gone
 from algorithm_operator.controller.context import Context, Key
+from algorithm_operator.controller.sealing import seal
 from algorithm_operator.controller.unreadable import problem
 from algorithm_operator.core import names, policies
 from algorithm_operator.core.storepod import store_pod, wanted_until
@@ -61,6 +62,12 @@ async def _serve(
     meta = body["metadata"]
     namespace, name = meta["namespace"], meta["name"]
     pod_name = names.store_pod(name)
+    labels = {
+        names.LABEL_ROLE: names.ROLE_STORE,
+        names.LABEL_STORE: name[:63],
+        names.MANAGED_BY: names.OPERATOR,
+    }
+    await seal(namespace, labels, context)
     pod = context.store.get(PODS, namespace, pod_name)
     if pod is not None:
         leaving = bool(pod["metadata"].get("deletionTimestamp"))
@@ -70,14 +77,9 @@ async def _serve(
             uid = pod["metadata"]["uid"]
             await ignore_gone(context.client.delete(PODS, namespace, pod_name, uid=uid, grace_seconds=0))
         return (None if over or stale or leaving else pod_name), None
-    seal = await context.cluster.namespace(namespace)
-    labels = {
-        names.LABEL_ROLE: names.ROLE_STORE,
-        names.LABEL_STORE: name[:63],
-        names.MANAGED_BY: names.OPERATOR,
-    }
+    restricted = (await context.cluster.namespace(namespace)).restricted
     there = context.store.by_namespace(NETWORK_POLICIES, namespace)
-    if (unsealed := policies.unsealed(namespace, seal.restricted, there, labels)) is not None:
+    if (unsealed := policies.unsealed(namespace, restricted, there, labels)) is not None:
         return None, unsealed
     wanted = store_pod(
         namespace=namespace, name=name, uid=meta["uid"], spec=spec, settings=context.settings.pods

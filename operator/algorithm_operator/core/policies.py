@@ -73,6 +73,17 @@ def unsealed(
     return None
 
 
+def restored(namespace: str, policies: Iterable[Policy], labels: Mapping[str, str]) -> dict[str, Any] | None:
+    """The static policy as it must be applied there since nothing closes a Pod with `labels`; None if something does.
+
+    Empty rules are told, for they replace those that somebody may have put in.
+    """
+    if is_closed(policies, labels):
+        return None
+    body = deny_all(namespace)
+    return {**body, "spec": {**body["spec"], "ingress": [], "egress": []}}
+
+
 def deny_all(namespace: str) -> dict[str, Any]:
     """The static policy of a job namespace, as the chart ships it."""
     return {

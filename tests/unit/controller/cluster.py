@@ -186,6 +186,8 @@ class Cluster:
         path = request.path.removesuffix("/status")
         known = self.objects.get(path)
         if known is None:
+            if "apply-patch" in request.content_type and path == request.path:
+                return self._apply_anew(path, patch)
             return status(404, "NotFound", f"{path} not found")
         if isinstance(patch, list):
             return self._json_patch(path, known, patch)
@@ -202,6 +204,16 @@ class Cluster:
         else:
             fresh = {**known, "spec": {**known.get("spec", {}), **patch.get("spec", {})}}
         return _json(known if fresh == known else self._store(path, fresh))
+
+    def _apply_anew(self, path: str, body: Body) -> web.Response:
+        if self.admission is not None and (refused := self.admission(body)) is not None:
+            return refused
+        body["metadata"] |= {
+            "namespace": path.split("/namespaces/")[1].split("/")[0],
+            "uid": f"uid-{next(self.numbers)}",
+            "creationTimestamp": self.clock.stamp(),
+        }
+        return _json(self._store(path, body), 201)
 
     def _json_patch(self, path: str, known: Body, patch: list[Body]) -> web.Response:
         fresh = copy.deepcopy(known)

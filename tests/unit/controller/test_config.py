@@ -34,6 +34,7 @@ def test_everything() -> None:
             "AO_CANARY_SERVICE": "bird",
             "AO_CANARY_PORT": "9",
             "AO_ISOLATION_STRICT": "False",
+            "AO_ISOLATION_MANAGE_POLICY": "false",
             "AO_STEPS_RESOURCES": '{"stage": {"cpu": "1", "memory": "1Gi"}}',
             "AO_LEASE_NAME": "lead",
             "AO_LOG_LEVEL": "debug",
@@ -48,6 +49,7 @@ def test_everything() -> None:
     assert pods.gpu_types == {"T4": GpuType([{"matchExpressions": []}], [], "x/gpu")}
     assert settings.insecure_registries == {"10.244.0.1:5000", "localhost"}
     assert (settings.canary_service, pods.canary_service, settings.canary_port) == ("bird", "bird", 9)
+    assert not settings.manage_policy
     assert (pods.isolation_strict, pods.pull_failure_seconds) == (False, 30)
     assert pods.stage_resources == {"cpu": "1", "memory": "1Gi"}
     assert pods.collect_resources == {"cpu": "500m", "memory": "512Mi"}
