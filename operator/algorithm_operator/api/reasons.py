@@ -41,6 +41,7 @@ class Reason(StrEnum):
     QUOTA_EXCEEDED = "QuotaExceeded"
     ADMISSION_DENIED = "AdmissionDenied"
     NO_GPU_NODE = "NoGpuNode"
+    GPU_SHARED = "GpuShared"
     NODE_TOO_SMALL = "NodeTooSmall"
     GPUS_BUSY = "GpusBusy"
     CLAIM_NOT_FOUND = "ClaimNotFound"
@@ -75,7 +76,10 @@ class Reason(StrEnum):
     TIME_LIMIT_EXCEEDED = "TimeLimitExceeded"
     DISK_LIMIT_EXCEEDED = "DiskLimitExceeded"
     THREAD_LIMIT_EXCEEDED = "ThreadLimitExceeded"
+    SHARED_MEMORY_EXCEEDED = "SharedMemoryExceeded"
     NOT_STARTABLE = "NotStartable"
+    MODEL_NOT_FOUND = "ModelNotFound"
+    MODEL_INVALID = "ModelInvalid"
     OUTPUT_INVALID = "OutputInvalid"
     # infrastructure
     NETWORK_NOT_ISOLATED = "NetworkNotIsolated"
@@ -98,11 +102,14 @@ class Reason(StrEnum):
     # the owner's
     CANCELLED = "Cancelled"
     # the Algorithm's
+    RESOLVING = "Resolving"
+    LOOK_UP_FAILED = "LookUpFailed"
+    PULL_SECRET_NOT_FOUND = "PullSecretNotFound"
     IMAGE_NOT_FOUND = "ImageNotFound"
     IMAGE_UNAUTHORIZED = "ImageUnauthorized"
     REGISTRY_UNREACHABLE = "RegistryUnreachable"
     IMAGE_RUNS_AS_ROOT = "ImageRunsAsRoot"
-    IMAGE_USER_IS_A_NAME = "ImageUserIsAName"
+    IMAGE_USER_UNKNOWN = "ImageUserUnknown"
     IMAGE_NO_COMMAND = "ImageHasNoCommand"
     IMAGE_PLATFORM = "ImagePlatform"
     IMAGE_INVALID = "ImageInvalid"
@@ -152,6 +159,12 @@ CATALOGUE: dict[Reason, Entry] = {
         False,
         "The job asks for {asked}; no node of the cluster has it ({exists}). An admin adds such a node, "
         "or sets gpuTypes.{type} in the Helm values to the labels that the nodes have.",
+    ),
+    Reason.GPU_SHARED: Entry(
+        _WAIT,
+        False,
+        "The job asks for {asked} of its own; the nodes that have it share each one among several Pods, which see the "
+        "same memory ({exists}). An admin turns time-slicing or MPS off on one of them, or adds a node without.",
     ),
     Reason.NODE_TOO_SMALL: Entry(
         _WAIT,
@@ -230,12 +243,12 @@ CATALOGUE: dict[Reason, Entry] = {
         'Output "{slug}" ({kind}) needs a DataStore: name one in outputStore, or ask an admin for a DataStore with '
         "default: true.",
     ),
-    Reason.EXIT_CODE: Entry(_ALG, False, "The algorithm ended with exit code {code}: {line}"),
+    Reason.EXIT_CODE: Entry(_ALG, False, "The algorithm ended with exit code {code}: {line}{hint}"),
     Reason.OUT_OF_MEMORY: Entry(
-        _ALG, False, "The container was killed as it exceeded its memory limit of {limit}."
+        _ALG, False, "{who} was killed as it exceeded its memory limit of {limit}{seen}."
     ),
     Reason.TIME_LIMIT_EXCEEDED: Entry(
-        _ALG, False, "Time limit exceeded: the limit is {limit} s, with image pull and staging."
+        _ALG, False, "Time limit exceeded: the limit is {limit} s, with image pull and staging.{hint}"
     ),
     Reason.DISK_LIMIT_EXCEEDED: Entry(
         _ALG, False, "The algorithm wrote more than its disk limit allows: {why}"
@@ -243,7 +256,19 @@ CATALOGUE: dict[Reason, Entry] = {
     Reason.THREAD_LIMIT_EXCEEDED: Entry(
         _ALG, False, "The algorithm had more than {limit} threads at once and was ended."
     ),
+    Reason.SHARED_MEMORY_EXCEEDED: Entry(
+        _ALG,
+        False,
+        "The algorithm needs more shared memory than /dev/shm has ({has}): {why}. Use fewer DataLoader workers "
+        "(num_workers=0 needs none), or set spec.resources.sharedMemory of the Algorithm.",
+    ),
     Reason.NOT_STARTABLE: Entry(_ALG, False, "The algorithm could not be started: {why}"),
+    Reason.MODEL_NOT_FOUND: Entry(
+        _ALG,
+        False,
+        "Could not set up model: there is no {path} in {where}. Upload it, or correct spec.model.",
+    ),
+    Reason.MODEL_INVALID: Entry(_ALG, False, "Could not set up model: {why}"),
     Reason.OUTPUT_INVALID: Entry(_ALG, False, "{why}"),
     Reason.NETWORK_NOT_ISOLATED: Entry(
         _INFRA,
@@ -289,14 +314,21 @@ CATALOGUE: dict[Reason, Entry] = {
     ),
     Reason.LOST: Entry(_INFRA, True, "The node could not say how the algorithm ended: {why}"),
     Reason.CANCELLED: Entry(_WAIT, False, "The job was cancelled."),
+    Reason.RESOLVING: Entry(_WAIT, False, "{what} (Pod {pod})."),
+    Reason.LOOK_UP_FAILED: Entry(_INFRA, True, "Pod {pod} gave no answer: {why}. Tried again."),
+    Reason.PULL_SECRET_NOT_FOUND: Entry(
+        _ALG,
+        False,
+        "{Noun} {image} is not for anonymous readers, and Secret {secrets} of {field}.pullSecrets does not exist. Make "
+        "it: kubectl create secret docker-registry {secret} --namespace {namespace} --docker-server={host} "
+        "--docker-username=… --docker-password=…",
+    ),
     Reason.IMAGE_NOT_FOUND: Entry(
-        _ALG, False, "Image {image} does not exist in its registry. Push it, or correct spec.image.reference."
+        _ALG, False, "{Noun} {image} does not exist in its registry. Push it, or correct {field}.reference."
     ),
-    Reason.IMAGE_UNAUTHORIZED: Entry(
-        _ALG, False, "The registry of {image} does not let anonymous readers in."
-    ),
+    Reason.IMAGE_UNAUTHORIZED: Entry(_ALG, False, "{Noun} {image} cannot be read: {why}."),
     Reason.REGISTRY_UNREACHABLE: Entry(
-        _INFRA, True, "The registry of {image} does not answer: {why}. Tried again."
+        _INFRA, True, "The registry of {noun} {image} does not answer: {why}. Tried again."
     ),
     Reason.IMAGE_RUNS_AS_ROOT: Entry(
         _ALG,
@@ -305,14 +337,17 @@ CATALOGUE: dict[Reason, Entry] = {
         'groupadd -r -g 1000 user && useradd -r -u 1000 -g user user" and "USER 1000:1000", rebuild and push it; or '
         "set security.user.",
     ),
-    Reason.IMAGE_USER_IS_A_NAME: Entry(
-        _ALG, False, "USER {user} of the image is a name. Use numbers (USER 1000:1000), or set security.user."
+    Reason.IMAGE_USER_UNKNOWN: Entry(
+        _ALG,
+        False,
+        "USER {user} of the image cannot be looked up in it: {why}. Add the user in the Dockerfile (RUN useradd …), "
+        "use numbers (USER 1000:1000), or set security.user.",
     ),
     Reason.IMAGE_NO_COMMAND: Entry(_ALG, False, "The image has neither ENTRYPOINT nor CMD."),
     Reason.IMAGE_PLATFORM: Entry(
-        _ALG, False, "The image is not for linux/amd64: {why}. Rebuild it with --platform linux/amd64."
+        _ALG, False, "The {noun} is not for linux/amd64: {why}. Rebuild it with --platform linux/amd64."
     ),
-    Reason.IMAGE_INVALID: Entry(_ALG, False, "The image cannot be used: {why}."),
+    Reason.IMAGE_INVALID: Entry(_ALG, False, "The {noun} cannot be used: {why}."),
     Reason.SPEC_INVALID: Entry(_ALG, False, "{why}"),
     Reason.SOCKET_CONFLICT: Entry(
         _ALG,

@@ -24,6 +24,7 @@ ADVICE: dict[Reason, str] = {
     Reason.QUOTA_EXCEEDED: "It starts when other jobs of the namespace end; or the admin raises the ResourceQuota.",
     Reason.ADMISSION_DENIED: _ADMIN,
     Reason.NO_GPU_NODE: "The admin adds such a node or corrects gpuTypes; or the Algorithm asks for another type.",
+    Reason.GPU_SHARED: _ADMIN,
     Reason.NODE_TOO_SMALL: "Lower spec.resources of the Algorithm and run a new job, or the admin adds a larger node.",
     Reason.GPUS_BUSY: "It starts when a GPU is free; waiting does not count against the time limit.",
     Reason.CLAIM_NOT_FOUND: _ADMIN,
@@ -54,10 +55,17 @@ ADVICE: dict[Reason, str] = {
     Reason.EXIT_CODE: "The image's own program gave up. " + _LOGS,
     Reason.OUT_OF_MEMORY: "Use less memory, or raise spec.resources.memory of the Algorithm; then run a new job.",
     Reason.TIME_LIMIT_EXCEEDED: "Make it faster, or raise timeLimitSeconds of the Algorithm; then run a new job.",
-    Reason.DISK_LIMIT_EXCEEDED: "Write less to /tmp and /output: temporary files count until the algorithm ends.",
+    Reason.DISK_LIMIT_EXCEEDED: "Remove temporary files as soon as they are done with, or raise "
+    "spec.resources.scratch.size of the Algorithm; then run a new job.",
     Reason.THREAD_LIMIT_EXCEEDED: "Start fewer threads (thread pools take the node's processors, not the job's), or "
     "raise spec.resources.threads of the Algorithm; then run a new job.",
+    Reason.SHARED_MEMORY_EXCEEDED: "With PyTorch: DataLoader(..., num_workers=0). Shared memory counts as memory: "
+    "raise spec.resources.memory with it; then run a new job.",
     Reason.NOT_STARTABLE: "ENTRYPOINT or CMD of the image cannot be executed. " + _IMAGE,
+    Reason.MODEL_NOT_FOUND: "Put the model where spec.model of the Algorithm says, or correct spec.model. "
+    + _NEW_JOB,
+    Reason.MODEL_INVALID: "Make the model anew (tar -czf model.tar.gz -C FOLDER .), put it where spec.model of the "
+    "Algorithm says, then run a new job.",
     Reason.OUTPUT_INVALID: "Write every declared output, at its path and in its format, to /output. " + _LOGS,
     Reason.NETWORK_NOT_ISOLATED: _ADMIN,
     Reason.ISOLATION_UNVERIFIED: _ADMIN,
@@ -79,11 +87,14 @@ ADVICE: dict[Reason, str] = {
     "namespace. " + _AGAIN,
     Reason.LOST: _AGAIN,
     Reason.CANCELLED: "Somebody set spec.cancel. Run it again under a new name if it is still wanted.",
+    Reason.RESOLVING: _WAIT,
+    Reason.LOOK_UP_FAILED: _WAIT,
+    Reason.PULL_SECRET_NOT_FOUND: "Make the Secret, or correct pullSecrets of the Algorithm.",
     Reason.IMAGE_NOT_FOUND: _IMAGE,
-    Reason.IMAGE_UNAUTHORIZED: "Push the image to a registry that lets anonymous readers in.",
+    Reason.IMAGE_UNAUTHORIZED: "Give the Algorithm a Secret with credentials for that registry (pullSecrets).",
     Reason.REGISTRY_UNREACHABLE: "The operator asks again by itself; the admin looks at the way to that registry.",
     Reason.IMAGE_RUNS_AS_ROOT: _IMAGE,
-    Reason.IMAGE_USER_IS_A_NAME: _IMAGE,
+    Reason.IMAGE_USER_UNKNOWN: _IMAGE,
     Reason.IMAGE_NO_COMMAND: _IMAGE,
     Reason.IMAGE_PLATFORM: _IMAGE,
     Reason.IMAGE_INVALID: _IMAGE,

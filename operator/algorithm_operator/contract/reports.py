@@ -66,6 +66,8 @@ class ExitRecord(Model):
     """The most that was seen in /output, /tmp and the container's own file system together."""
     full_filesystems: list[str] = []
     """File systems of the container's own that were seen full: /dev/shm, and /output and /tmp on a tmpfs."""
+    bus_error: bool = False
+    """Whether the last line on stderr tells of a bus error: collect reads it, also where it may not be told."""
     denied_sockets: dict[str, int] | None = None
     """Sockets that the filter refused, by address family; None: not counted on this kernel."""
     peak_memory_bytes: int | None = None

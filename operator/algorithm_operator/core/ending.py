@@ -19,6 +19,8 @@ MAX_MESSAGE = 1024
 _STEP_OF = {
     Reason.INPUT_INVALID: ConditionType.STAGED,
     Reason.INPUT_NOT_FOUND: ConditionType.STAGED,
+    Reason.MODEL_NOT_FOUND: ConditionType.STAGED,
+    Reason.MODEL_INVALID: ConditionType.STAGED,
     Reason.STAGING_FAILED: ConditionType.STAGED,
     Reason.NETWORK_NOT_ISOLATED: ConditionType.ISOLATED,
     Reason.OUTPUT_INVALID: ConditionType.COLLECTED,

@@ -41,6 +41,16 @@ def gib(text: str | int | float | Decimal) -> str:
     return f"{number / Decimal(2) ** 30:.1f} GiB"
 
 
+def binary(number: int | Decimal) -> str:
+    """Bytes in the binary unit that suits them, with at most one decimal: "64 MiB", "1.5 GiB"."""
+    amount, unit = Decimal(number), "bytes"
+    for larger in ("KiB", "MiB", "GiB", "TiB"):
+        if amount < 1024:
+            break
+        amount, unit = amount / 1024, larger
+    return f"{round(amount, 1).normalize():f} {unit}"
+
+
 def same(left: object, right: object) -> bool:
     """Whether two resource maps (or anything nested in them) mean the same amounts."""
     if isinstance(left, dict) and isinstance(right, dict):

@@ -16,6 +16,7 @@ from algorithm_operator.contract.reports import (
     STAGE_NOT_ISOLATED,
     ExitRecord,
 )
+from algorithm_operator.core.exceeded import exceeded, network_hint
 from algorithm_operator.core.facts import Facts, Phase
 
 NO_ERRORS = "No errors were reported in the logs."
@@ -137,26 +138,31 @@ def _algorithm_failed(facts: Facts, run: RunSnapshot) -> Verdict | None:
         return _say(Reason.LOST, facts, why=shown(algorithm.message or "its container's status is unknown"))
     if algorithm.exit_code == 0:
         return None
-    if record is not None and record.threads_exceeded:
-        return _say(Reason.THREAD_LIMIT_EXCEEDED, facts, limit=run.resources.threads)
-    if record is not None and record.timed_out and record.start_error:
-        return _say(Reason.DEADLINE_BEFORE_START, facts, limit=run.time_limit_seconds)
-    killed_child = record is not None and record.oom_kills > 0
-    if algorithm.reason == "OOMKilled" or killed_child:
-        return _say(Reason.OUT_OF_MEMORY, facts, limit=run.resources.memory)
-    if facts.pod_reason == "DeadlineExceeded" or (record is not None and record.timed_out):
-        return _say(Reason.TIME_LIMIT_EXCEEDED, facts, limit=run.time_limit_seconds)
+    words = sentence(
+        Reason.EXIT_CODE,
+        code=algorithm.exit_code,
+        line=_last_words(record, run),
+        hint=network_hint(facts, run),
+    )
+    limit = exceeded(facts, run)
+    if limit is not None:
+        message = f"{limit.message} {words}" if limit.ended_itself else limit.message
+        return Verdict(limit.reason, message[:1024], algorithm.exit_code, record)
     if record is not None and record.start_error:
         return _say(Reason.NOT_STARTABLE, facts, why=shown(record.start_error, _LINE_LIMIT))
     if record is None and algorithm.exit_code == 125:
         return _say(Reason.RUNNER_FAILED, facts, why="see the log of container algorithm")
-    line = record.last_stderr_line if record else None
-    return _say(
-        Reason.EXIT_CODE,
-        facts,
-        code=algorithm.exit_code,
-        line=shown(line, _LINE_LIMIT) if line and line.strip() else NO_ERRORS,
-    )
+    return Verdict(Reason.EXIT_CODE, words, algorithm.exit_code, record)
+
+
+def _last_words(record: ExitRecord | None, run: RunSnapshot) -> str:
+    """The last line on stderr, as Grand Challenge tells it; or where it is, if it is not to be told."""
+    policy = run.log_policy
+    if record is not None and record.stderr.bytes and not policy.error_in_status:
+        where = f" in DataStore {policy.store.name}" if policy.store is not None else ""
+        return f"what it wrote to stderr is not told here (logPolicy), it is in the logs{where}."
+    line = record.last_stderr_line if record is not None and policy.error_in_status else None
+    return shown(line, _LINE_LIMIT) if line and line.strip() else NO_ERRORS
 
 
 def _not_collected(facts: Facts) -> Verdict:
