@@ -179,6 +179,42 @@ def cancel(
 
 
 @app.command()
+def preflight(
+    namespace: Annotated[
+        str | None,
+        typer.Option("-n", "--namespace", help="Of jobs. Default: all that are prepared for them."),
+    ] = None,
+    operator_namespace: Annotated[
+        str | None, typer.Option("--operator-namespace", help="Where the operator is. Default: looked for.")
+    ] = None,
+    probe: Annotated[
+        bool, typer.Option("--probe/--no-probe", help="See with two short-lived Pods whether policies hold.")
+    ] = True,
+    output: Annotated[
+        str, typer.Option("-o", "--output", metavar="table|json", help="For people or for programs.")
+    ] = "table",
+    context: Context = None,
+    kubeconfig: Kubeconfig = None,
+) -> None:
+    """Check the cluster: what keeps jobs from running or from being kept apart, and the fix.
+
+    Exit code 0: nothing failed; 1: something did; 2: the command was wrong.
+    """
+    from algorithm_operator.cli.errors import UsageError
+    from algorithm_operator.cli.preflight import command
+
+    if output not in set(command.Output):
+        raise UsageError(f"--output is table or json, not {output!r}.")
+    command.preflight(
+        _cluster(namespace, context, kubeconfig),
+        namespace,
+        operator_namespace,
+        command.Output(output),
+        with_probe=probe,
+    )
+
+
+@app.command()
 def version() -> None:
     """Print the version of this command."""
     from algorithm_operator import __version__
