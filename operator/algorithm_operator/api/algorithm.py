@@ -146,7 +146,9 @@ class User(Model):
     """Who a job's containers run as."""
 
     uid: Annotated[int, Field(ge=1, le=2147483647, description="User id.")]
-    gid: Annotated[int, Field(ge=1, le=2147483647, description="Group id.")]
+    gid: Annotated[
+        int, Field(ge=0, le=2147483647, description="Group id; images for OpenShift have root's, 0.")
+    ]
 
 
 class SecurityUser(Model):

@@ -61,7 +61,7 @@ def image_refusal(spec: AlgorithmSpec, image: ResolvedImage) -> tuple[Reason, st
     if spec.security.user is not None:
         return None
     user = image.user or ""
-    if user.partition(":")[0] in ("", "root", "0") or 0 in (image.uid, image.gid):
+    if user.partition(":")[0] in ("", "root", "0") or image.uid == 0:
         return Reason.IMAGE_RUNS_AS_ROOT, sentence(Reason.IMAGE_RUNS_AS_ROOT)
     if image.uid is None or image.gid is None:
         return Reason.IMAGE_USER_IS_A_NAME, sentence(Reason.IMAGE_USER_IS_A_NAME, user=shown(user))
