@@ -203,10 +203,13 @@ def _errors(api: Any, missing: str | None = None) -> Iterator[None]:
 
 
 def _message(error: Any) -> str:
-    """The API server's sentence."""
-    body = error.body.decode("utf-8", "replace") if isinstance(error.body, bytes) else error.body
+    return server_sentence(error.body, f"{error.status} {error.reason}")
+
+
+def server_sentence(body: bytes | str | None, otherwise: str) -> str:
+    """The API server's sentence, out of the Status that it answers a refused request with."""
     try:
-        text = json.loads(body)["message"]
+        text = json.loads(body or "")["message"]
     except (TypeError, ValueError, KeyError):
-        text = f"{error.status} {error.reason}"
+        text = otherwise
     return shown(str(text), 2000)

@@ -12,6 +12,9 @@ import io
 from collections.abc import Callable
 from typing import Any
 
+from algorithm_operator.cli.connection import server_sentence
+from algorithm_operator.cli.errors import CliError
+
 _DATA, _ERROR = 0, 1
 """The channels of a port: the first byte of every frame."""
 _FRAME_BYTES = 256 * 1024
@@ -103,7 +106,8 @@ def pod_socket(api: Any, namespace: str, pod: str, port: int, timeout: float = 3
 
     `timeout` is in seconds, for every single frame.
 
-    :raises ConnectionError: the API server or the kubelet refuses, or does not answer.
+    :raises ConnectionError: the way cannot be had now; it may do better in a moment.
+    :raises CliError: the API server refuses it for want of a right.
     """
     import kubernetes.stream.ws_client
     import websocket
@@ -120,5 +124,9 @@ def pod_socket(api: Any, namespace: str, pod: str, port: int, timeout: float = 3
         opened = ws_client.create_websocket(configuration, url, wanted)
         opened.settimeout(timeout)
         return PodSocket(opened)
+    except websocket.WebSocketBadStatusException as error:
+        if error.status_code in (401, 403):
+            raise CliError(server_sentence(error.resp_body, str(error.status_code))) from None
+        raise ConnectionError(server_sentence(error.resp_body, f"HTTP {error.status_code}")) from error
     except (websocket.WebSocketException, OSError) as error:
         raise ConnectionError(str(error)) from error

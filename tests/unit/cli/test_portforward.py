@@ -1,13 +1,18 @@
 """HTTP over the frames of a port-forward."""
 
+import json
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
+import kubernetes
 import pytest
 from websocket import ABNF, WebSocketConnectionClosedException
 
-from algorithm_operator.cli.portforward import PodConnection, PodSocket
+from algorithm_operator.cli.errors import CliError
+from algorithm_operator.cli.portforward import PodConnection, PodSocket, pod_socket
 
 
 @dataclass
@@ -99,3 +104,36 @@ def test_the_kubelets_words_are_passed_on() -> None:
     one.request("GET", "/")
     with pytest.raises(ConnectionError, match="connection refused"):
         one.getresponse()
+
+
+REFUSED = 'pods "cases-store" is forbidden: rita may not reach the files of DataStore imaging/cases: \x1b[31m'
+
+
+@pytest.mark.parametrize(
+    ("code", "error"), [(403, CliError), (401, CliError), (404, ConnectionError), (500, ConnectionError)]
+)
+def test_a_refusal_is_told_in_the_servers_words(code: int, error: type[Exception]) -> None:
+    """Want of a right is final; all else may do better in a moment. What the server says is escaped."""
+
+    class Refuses(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = json.dumps({"kind": "Status", "message": REFUSED}).encode()
+            self.send_response(code)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Refuses)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    configuration: Any = kubernetes.client.Configuration()
+    configuration.host = f"http://127.0.0.1:{server.server_port}"
+    api: Any = kubernetes.client.ApiClient(configuration)
+    try:
+        with pytest.raises(error) as refused:
+            pod_socket(api, "imaging", "cases-store", 8080)
+    finally:
+        server.shutdown()
+    assert str(refused.value) == REFUSED.replace("\x1b", "\\x1b")
