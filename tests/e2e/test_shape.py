@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
+from algorithm_operator.core import quantity
 from tests.cluster.settings import NODE_NAME, PROJECT
 from tests.e2e.conftest import cluster_command
 from tests.e2e.harness import Namespace, eventually
@@ -115,7 +116,10 @@ def test_the_default_shape_is_the_golden_one_and_fits_a_machine_of_32_gb(namespa
     # The seed's figures, in case the golden file is ever wrong.
     (algorithm,) = pod["spec"]["containers"]
     machine = {"cpu": "2", "memory": "24G", "nvidia.com/gpu": "1"}
-    assert algorithm["resources"] == {"limits": machine, "requests": machine}
+    for kind in ("limits", "requests"):
+        disk = algorithm["resources"][kind].pop("ephemeral-storage")
+        assert quantity.parse(disk) >= quantity.parse("30G")
+        assert algorithm["resources"][kind] == machine
     assert pod["spec"]["activeDeadlineSeconds"] == 7200
     assert plan["limits"]["threads"] == 512
 

@@ -30,11 +30,11 @@ def volumes(resources: Resources) -> list[Body]:
     if is_tmpfs(resources):
         own: Body = {"medium": "Memory", "sizeLimit": resources.scratch.size}
     else:
-        own = {"sizeLimit": _bytes(size * _SLACK)}
+        own = {"sizeLimit": _mebibytes(size * _SLACK)}
     found: list[Body] = [
         {"name": "output", "emptyDir": own},
         {"name": "tmp", "emptyDir": dict(own)},
-        {"name": "logs", "emptyDir": {"sizeLimit": _bytes(size * _SLACK + _LOGS)}},
+        {"name": "logs", "emptyDir": {"sizeLimit": _mebibytes(size * _SLACK + _LOGS)}},
     ]
     if resources.shared_memory is not None:
         shm = {"medium": "Memory", "sizeLimit": resources.shared_memory}
@@ -46,7 +46,7 @@ def bounds(resources: Resources) -> tuple[dict[str, str], dict[str, str]]:
     """Requests and limits of the algorithm's container on the node's disk: reserved, so that jobs cannot fill it."""
     size = quantity.parse(resources.scratch.size)
     reserved = "16Mi" if is_tmpfs(resources) else resources.scratch.size
-    return {RESOURCE: reserved}, {RESOURCE: _bytes(max(size * _SLACK + _LOGS, quantity.parse(reserved)))}
+    return {RESOURCE: reserved}, {RESOURCE: _mebibytes(max(size * _SLACK + _LOGS, quantity.parse(reserved)))}
 
 
 def filesystems(resources: Resources) -> list[str]:
@@ -54,5 +54,5 @@ def filesystems(resources: Resources) -> list[str]:
     return [names.SHM_MOUNT, *([names.OUTPUT_MOUNT, names.TMP_MOUNT] if is_tmpfs(resources) else [])]
 
 
-def _bytes(amount: Decimal) -> str:
-    return str(int(amount.to_integral_value(ROUND_CEILING)))
+def _mebibytes(amount: Decimal) -> str:
+    return f"{int((amount / 2**20).to_integral_value(ROUND_CEILING))}Mi"
