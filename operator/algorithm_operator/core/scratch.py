@@ -54,5 +54,26 @@ def filesystems(resources: Resources) -> list[str]:
     return [names.SHM_MOUNT, *([names.OUTPUT_MOUNT, names.TMP_MOUNT] if is_tmpfs(resources) else [])]
 
 
+def problem(resources: Resources) -> str | None:
+    """What its memory would have to hold and cannot, or None.
+
+    Shared memory, and scratch in memory, count as the container's: a size that memory does not allow would not be a
+    full file system but the end of the algorithm.
+    """
+    wanted, parts = Decimal(0), []
+    if resources.shared_memory is not None:
+        wanted += quantity.parse(resources.shared_memory)
+        parts.append(f"sharedMemory ({resources.shared_memory})")
+    if is_tmpfs(resources):
+        wanted += 2 * quantity.parse(resources.scratch.size)
+        parts.append(f"scratch in memory (/output and /tmp with {resources.scratch.size} each)")
+    if wanted <= quantity.parse(resources.memory):
+        return None
+    return (
+        f"resources: {' and '.join(parts)} may take {quantity.binary(wanted)}, and count as memory, which is "
+        f"{resources.memory}. Raise memory, or lower them."
+    )
+
+
 def _mebibytes(amount: Decimal) -> str:
     return f"{int((amount / 2**20).to_integral_value(ROUND_CEILING))}Mi"

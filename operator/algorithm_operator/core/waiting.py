@@ -12,7 +12,13 @@ from algorithm_operator.api.datastore import DataStoreSpec
 from algorithm_operator.api.reasons import Reason, sentence
 from algorithm_operator.api.run import RunSnapshot
 from algorithm_operator.api.text import shown
-from algorithm_operator.core import quantity
+from algorithm_operator.core import names, quantity, scratch
+from algorithm_operator.core.containers import (
+    algorithm_container,
+    collect_resources,
+    stage_resources,
+    step_container,
+)
 from algorithm_operator.core.facts import Facts, Phase
 from algorithm_operator.core.settings import GpuType, PodSettings
 from algorithm_operator.core.silence import Event, last_warning
@@ -40,6 +46,11 @@ CREATE_ERRORS = frozenset(
         "PostStartHookError",
     }
 )
+_SHARING = ("nvidia.com/gpu.sharing-strategy", "cloud.google.com/gke-gpu-sharing-strategy")
+_SHARED_PRODUCT = "-SHARED"
+"""What NVIDIA's feature discovery adds to the name of a product that is shared."""
+_MAX_NAMES = 3
+_WORDS = {"memory": "memory", "cpu": "CPU", scratch.RESOURCE: "disk"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +134,13 @@ def _by_nodes(run: RunSnapshot, nodes: list[Node], settings: PodSettings) -> Wai
     typed = [node for node in nodes if matches(node, kind)]
     having = [node for node in typed if _amount(node, kind.resource) >= gpu.count]
     if not having:
+        if shared := [
+            node for node in nodes if not matches(node, kind) and matches(_as_if_alone(node), kind)
+        ]:
+            exists = ", ".join(_name(node) for node in shared[:_MAX_NAMES])
+            exists += f" and {len(shared) - _MAX_NAMES} more" if len(shared) > _MAX_NAMES else ""
+            message = sentence(Reason.GPU_SHARED, asked=asked_gpu, exists=exists)
+            return Waiting(Reason.GPU_SHARED, message)
         exists = (
             f"{len(typed)} nodes have the labels of a {gpu.type}, none of them offers {kind.resource}"
             if typed
@@ -130,36 +148,79 @@ def _by_nodes(run: RunSnapshot, nodes: list[Node], settings: PodSettings) -> Wai
         )
         message = sentence(Reason.NO_GPU_NODE, asked=asked_gpu, exists=exists, type=gpu.type)
         return Waiting(Reason.NO_GPU_NODE, message)
-    memory, cpu = _asked(run, settings, "memory"), _asked(run, settings, "cpu")
-    fits = [node for node in having if _amount(node, "memory") >= memory and _amount(node, "cpu") >= cpu]
+    asked = _asked(run, settings)
+    fits = [node for node in having if not _lacks(node, asked)]
     if not fits:
-        largest = max(having, key=lambda node: (_amount(node, "memory"), _amount(node, "cpu")))
-        own = run.resources.memory
-        asked = (
-            f"{quantity.gib(memory)} of memory ({own} = {quantity.gib(own)} for the algorithm, the rest for the "
-            f"collect step) and {cpu.normalize():f} CPU"
+        # The one that lacks least, and of those the largest.
+        closest = max(
+            having, key=lambda node: (-len(_lacks(node, asked)), *(_amount(node, each) for each in asked))
         )
-        exists = (
-            f"{quantity.gib(_amount(largest, 'memory'))} allocatable and {_amount(largest, 'cpu').normalize():f} CPU "
-            f"({shown(str(largest['metadata']['name']), 63)})"
+        message = sentence(
+            Reason.NODE_TOO_SMALL, type=gpu.type, asked=_told(asked, run), exists=_offer(closest, asked)
         )
-        return Waiting(
-            Reason.NODE_TOO_SMALL, sentence(Reason.NODE_TOO_SMALL, type=gpu.type, asked=asked, exists=exists)
-        )
+        return Waiting(Reason.NODE_TOO_SMALL, message)
     total = sum((_amount(node, kind.resource) for node in fits), Decimal(0))
     exists = f"{len(fits)} of them, {total.normalize():f} GPUs in all"
     return Waiting(Reason.GPUS_BUSY, sentence(Reason.GPUS_BUSY, type=gpu.type, exists=exists))
 
 
-def _asked(run: RunSnapshot, settings: PodSettings, resource: str) -> Decimal:
+def _asked(run: RunSnapshot, settings: PodSettings) -> dict[str, Decimal]:
     """What the scheduler counts: the sidecar runs beside the algorithm; the stage step is over by then."""
-    algorithm = quantity.parse(run.resources.memory if resource == "memory" else run.resources.cpu)
-    collect = quantity.parse(settings.collect_resources[resource])
-    return max(algorithm + collect, quantity.parse(settings.stage_resources[resource]))
+    stage, collect, algorithm = (
+        {name: quantity.parse(amount) for name, amount in container["resources"]["requests"].items()}
+        for container in (
+            step_container(names.STAGE, settings, stage_resources(run, settings), []),
+            step_container(names.COLLECT, settings, collect_resources(settings), []),
+            algorithm_container(run, settings),
+        )
+    )
+    none = Decimal(0)
+    return {
+        name: max(algorithm.get(name, none) + collect.get(name, none), stage.get(name, none))
+        for name in _WORDS
+    }
+
+
+def _lacks(node: Node, asked: Mapping[str, Decimal]) -> list[str]:
+    """The resources of which the whole node has too little."""
+    return [name for name, amount in asked.items() if _amount(node, name) < amount]
+
+
+def _told(asked: Mapping[str, Decimal], run: RunSnapshot) -> str:
+    own, size = run.resources.memory, run.resources.scratch.size
+    on_disk = (
+        "" if scratch.is_tmpfs(run.resources) else f" (resources.scratch.size {size} and the collect step)"
+    )
+    return (
+        f"{quantity.gib(asked['memory'])} of memory ({own} = {quantity.gib(own)} for the algorithm, the rest for the "
+        f"collect step), {asked['cpu'].normalize():f} CPU and {quantity.gib(asked[scratch.RESOURCE])} of disk{on_disk}"
+    )
+
+
+def _offer(node: Node, asked: Mapping[str, Decimal]) -> str:
+    """What of it a node has, and what of that is too little."""
+    lacks = [_WORDS[name] for name in _lacks(node, asked)]
+    return (
+        f"{quantity.gib(_amount(node, 'memory'))} allocatable, {_amount(node, 'cpu').normalize():f} CPU and "
+        f"{quantity.gib(_amount(node, scratch.RESOURCE))} of disk ({_name(node)}: too little {' and '.join(lacks)})"
+    )
 
 
 def _amount(node: Node, resource: str) -> Decimal:
     return quantity.parse(((node.get("status") or {}).get("allocatable") or {}).get(resource, "0"))
+
+
+def _name(node: Node) -> str:
+    return shown(str((node.get("metadata") or {}).get("name")), 63)
+
+
+def _as_if_alone(node: Node) -> Node:
+    """The node with the labels that it would have if its GPUs were not shared by time-slicing or MPS."""
+    labels = dict((node.get("metadata") or {}).get("labels") or {})
+    for key in _SHARING:
+        labels.pop(key, None)
+    labels = {key: value.removesuffix(_SHARED_PRODUCT) for key, value in labels.items()}
+    return {"metadata": {"labels": labels}}
 
 
 def matches(node: Node, kind: GpuType) -> bool:
