@@ -16,7 +16,7 @@ MAX_MANIFEST_BYTES = 1024 * 1024
 
 
 class ManifestFile(Model):
-    """A stored file, by path below the attempt's folder."""
+    """A stored file, by path below the attempt's folder; of a log that is kept in another DataStore `STORE:PATH`."""
 
     path: str
     bytes: int

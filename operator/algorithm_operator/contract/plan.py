@@ -52,11 +52,18 @@ class PlannedInput(Model):
 
 
 class Target(Model):
-    """A TCP address the gate must find closed."""
+    """An address the gate must find closed; a UDP one is a DNS server's."""
 
     name: str
     host: str
     port: int
+    protocol: Literal["TCP", "UDP"] = "TCP"
+
+    @property
+    def address(self) -> str:
+        """Host and port as people write them."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}" + ("/udp" if self.protocol == "UDP" else "")
 
 
 class Isolation(Model):
@@ -66,7 +73,7 @@ class Isolation(Model):
     targets: list[Target] = []
     node_local: list[Target] = []
     probe_node: bool = True
-    """Probe the kubelet at $HOST_IP:10250 as a node-local target too."""
+    """Probe the kubelet at port 10250 of each of $HOST_IPS, and what is known on nodes, as node-local targets too."""
     rounds: int = 3
     timeout_seconds: float = 60
 
@@ -107,6 +114,7 @@ class Limits(Model):
     time_limit_seconds: int
     collect_seconds: int
     enforced_by: dict[str, str] = {}
+    """In a manifest: who was seen to hold each of them (`contract/enforcement.py`)."""
 
 
 class PlannedJob(Model):
@@ -148,6 +156,8 @@ class Plan(Model):
     output_store: PlannedOutputStore | None = None
     log_store: PlannedOutputStore | None = None
     """Set where the logs are kept apart from the outputs; the Pod's own log is silent then."""
+    error_in_status: bool = True
+    """Whether the last line of stderr may be told to whoever reads the job and its Pod."""
     limits: Limits
     network: str = "None"
     isolation: Isolation

@@ -139,10 +139,15 @@ def plan(
         model=_planned_model(run),
         output_store=PlannedOutputStore(name=run.output_store, folder=folder) if run.output_store else None,
         log_store=PlannedOutputStore(name=log_store.name, folder=folder) if log_store else None,
+        error_in_status=run.log_policy.error_in_status,
         limits=_limits(run),
         network=run.network,
         isolation=Isolation(strict=settings.isolation_strict, targets=targets),
-        settings={"logMaxBytes": settings.log_max_bytes, "maxOutputBytes": settings.max_output_bytes},
+        settings={
+            "logMaxBytes": settings.log_max_bytes,
+            "maxOutputBytes": settings.max_output_bytes,
+            "maxModelBytes": settings.max_model_bytes,
+        },
     )
     return made
 

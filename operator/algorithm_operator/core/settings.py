@@ -30,6 +30,7 @@ class PodSettings:
     isolation_strict: bool = True
     log_max_bytes: int = 16 * 1024 * 1024
     max_output_bytes: int = 64 * 1024**3
+    max_model_bytes: int = 64 * 1024**3
     staged_size: str = "1Ti"
     """What inputs and model of a job may take on the node's disk, beside the algorithm's own scratch."""
     pull_failure_seconds: int = 120

@@ -27,8 +27,10 @@ def run(roots: Roots, environment: Mapping[str, str]) -> int:
     collection: Collection | None = None
     try:
         plan, settings = load_plan(roots)
-        folder = _open_folder(roots, plan.output_store.name) if plan.output_store is not None else None
-        collection = Collection(plan, settings, roots, environment, folder)
+        store, logs = plan.output_store, plan.log_store
+        folder = _open_folder(roots.store, store.name) if store is not None else None
+        log_folder = _open_folder(roots.log_store, logs.name) if logs is not None else folder
+        collection = Collection(plan, settings, roots, environment, folder, log_folder)
         _first_start(roots)
         collection.words = record.receive(record.listen(roots.socket), ended, collection.prepare)
     except (StepError, PlanError, OSError) as error:
@@ -43,7 +45,7 @@ def run(roots: Roots, environment: Mapping[str, str]) -> int:
     try:
         report, code = collection.collect()
     except (StepError, OSError, ChangedError) as error:
-        return _failed(roots, error, collection.words.exit)
+        return _failed(roots, error, safe(collection.words.exit, tell_error=plan.error_in_status))
     termination.write(roots, report)
     return code
 
@@ -53,7 +55,7 @@ def _why(error: Exception) -> str:
 
 
 def _failed(roots: Roots, error: Exception, ended: ExitRecord | None) -> int:
-    report = CollectReport(ok=False, reason=Reason.COLLECT_FAILED, message=_why(error), exit=safe(ended))
+    report = CollectReport(ok=False, reason=Reason.COLLECT_FAILED, message=_why(error), exit=ended)
     termination.write(roots, report)
     return COLLECT_FAILED
 
@@ -69,10 +71,10 @@ def _first_start(roots: Roots) -> None:
         raise StepError(COLLECT_FAILED, Reason.COLLECT_FAILED, why) from None
 
 
-def _open_folder(roots: Roots, store: str) -> AttemptFolder:
+def _open_folder(path: str, store: str) -> AttemptFolder:
     """The attempt's folder, tried before the algorithm starts: two hours of work must not end at a read-only store."""
     try:
-        folder = AttemptFolder(roots.store)
+        folder = AttemptFolder(path)
         folder.check_writable()
     except OSError as error:
         why = (

@@ -12,7 +12,9 @@ from datetime import UTC, datetime
 from algorithm_operator.api.reasons import Reason
 from algorithm_operator.api.text import shown
 from algorithm_operator.contract import messages
+from algorithm_operator.contract.enforcement import enforced_by
 from algorithm_operator.contract.failure import Failure, Finding
+from algorithm_operator.contract.identity import identity
 from algorithm_operator.contract.manifest import (
     MAX_MANIFEST_BYTES,
     IsolationSeen,
@@ -21,7 +23,7 @@ from algorithm_operator.contract.manifest import (
     ManifestOutput,
     StageRecord,
 )
-from algorithm_operator.contract.plan import Plan
+from algorithm_operator.contract.plan import Limits, Plan
 from algorithm_operator.contract.reports import (
     COLLECT_FAILED,
     COLLECT_FINDINGS,
@@ -31,7 +33,7 @@ from algorithm_operator.contract.reports import (
     ExitRecord,
 )
 from algorithm_operator.contract.sockets import is_image
-from algorithm_operator.core import names
+from algorithm_operator.core import names, quantity
 from algorithm_operator.steps import images, record, salvage, walk
 from algorithm_operator.steps.commit import AttemptFolder
 from algorithm_operator.steps.failures import StepError
@@ -40,8 +42,10 @@ from algorithm_operator.steps.roots import Roots
 from algorithm_operator.steps.settings import StepSettings
 
 FAILURE = "failure.json"
-LOG_NAMES = ("stdout.log", "stderr.log")
+LOG_NAMES = ("stdout.log", "stderr.log", "combined.jsonl")
 MAX_MESSAGE, MAX_LINE = 1000, 1024
+MAX_FAMILIES = 8
+"""Of refused sockets, told with how often: those that were asked for most."""
 
 
 @dataclass(slots=True)
@@ -53,6 +57,8 @@ class Collection:
     roots: Roots
     environment: Mapping[str, str]
     folder: AttemptFolder | None
+    log_folder: AttemptFolder | None
+    """Where the logs go: `folder`, or that of the plan's log_store."""
     words: record.Words = field(default_factory=record.Words)
 
     def prepare(self) -> None:
@@ -64,7 +70,7 @@ class Collection:
         """Keep what is to be kept; the report and the exit code."""
         began = time.monotonic()
         logs = self.keep_logs()
-        ended = safe(self.words.exit)
+        ended = safe(self.words.exit, tell_error=self.plan.error_in_status)
         if ended is None or ended.exit_code != 0:
             report = CollectReport(ok=False, exit=ended, message=None if ended else self._no_record())
             return self._fail(report, COLLECT_NO_RESULT, [], logs)
@@ -105,7 +111,7 @@ class Collection:
                 reason=report.reason or "NoResult",
                 message=report.message or "the algorithm did not end with exit code 0",
                 findings=findings,
-                exit=report.exit,
+                exit=self._stored(report.exit),
                 logs=logs,
                 finished_at=_now(),
             )
@@ -123,6 +129,8 @@ class Collection:
         began: float,
     ) -> CollectReport:
         stage = self._stage_record()
+        hashes = [(each.slug, each.sha256) for each in stage.inputs]
+        model_sha256 = stage.model.sha256 if stage.model is not None else None
         try:
             outputs = [self._keep_output(each) for each in checked]
             seconds = round(time.monotonic() - began, 3)
@@ -131,11 +139,13 @@ class Collection:
                 job=self.plan.job,
                 algorithm=self.plan.algorithm,
                 pod=self._pod(),
-                limits=self.plan.limits,
+                limits=self._limits(ended),
                 isolation=self._isolation(stage),
                 started_at=stage.started_at,
                 finished_at=_now(),
-                exit=ended,
+                exit=self._stored(ended) or ended,
+                identity=identity(self.plan.algorithm.image_digest, model_sha256, hashes),
+                model=stage.model,
                 inputs=stage.inputs,
                 outputs=outputs,
                 logs=logs,
@@ -184,10 +194,12 @@ class Collection:
         )
 
     def keep_logs(self) -> list[ManifestFile]:
-        """The two log files. The algorithm could write there: only plain files, and no more than the runner keeps."""
-        if self.folder is None:
+        """The log files. The algorithm could write there: only plain files, and no more than the runner keeps."""
+        if self.log_folder is None:
             return []
         kept = []
+        apart = self.plan.log_store
+        where = f"{apart.name}:{apart.folder}/" if apart is not None else ""
         root = walk.open_root(self.roots.logs)
         try:
             for name in LOG_NAMES:
@@ -198,11 +210,16 @@ class Collection:
                         data = os.pread(source, self.settings.log_max_bytes, 0)
                     finally:
                         os.close(source)
-                    kept.append(self.folder.keep_bytes(f"logs/{name}", data))
+                    file = self.log_folder.keep_bytes(f"logs/{name}", data)
+                    kept.append(file.model_copy(update={"path": where + file.path}))
         finally:
             os.close(root)
-        self.folder.settle()
+        self.log_folder.settle()
         return kept
+
+    def _stored(self, ended: ExitRecord | None) -> ExitRecord | None:
+        """The record beside the outputs: who reads them may not read logs that are kept apart."""
+        return ended if ended is None or self.plan.log_store is None else _silent(ended)
 
     def _stage_record(self) -> StageRecord:
         try:
@@ -216,6 +233,12 @@ class Collection:
     def _isolation(self, stage: StageRecord) -> IsolationSeen:
         seen = stage.isolation or IsolationSeen(probes=[], seconds=0)
         return seen.model_copy(update={"seccomp": self.words.seccomp})
+
+    def _limits(self, ended: ExitRecord) -> Limits:
+        limits = self.plan.limits
+        cpus, memory = float(quantity.parse(limits.cpu)), int(quantity.parse(limits.memory))
+        told = enforced_by(limits, ended.limits_seen, cpus=cpus, memory_bytes=memory)
+        return limits.model_copy(update={"enforced_by": told})
 
     def _pod(self) -> dict[str, str]:
         told = {"name": "POD_NAME", "uid": "POD_UID", "node": "NODE_NAME"}
@@ -233,14 +256,24 @@ def _timing(stage: StageRecord, ended: ExitRecord, collected: float) -> dict[str
     return timing
 
 
-def safe(ended: ExitRecord | None) -> ExitRecord | None:
-    """The record with the algorithm's own words escaped and cut."""
+def safe(ended: ExitRecord | None, *, tell_error: bool) -> ExitRecord | None:
+    """The record with the algorithm's own words escaped and cut, or left out."""
     if ended is None:
         return None
+    ended = ended.model_copy(update={"bus_error": "bus error" in (ended.last_stderr_line or "").lower()})
+    if ended.denied_sockets is not None:
+        most = sorted(ended.denied_sockets.items(), key=lambda pair: -pair[1])[:MAX_FAMILIES]
+        ended = ended.model_copy(update={"denied_sockets": {shown(name, 32): count for name, count in most}})
+    if not tell_error:
+        ended = _silent(ended)
     texts = ("signal", "start_error", "started_at", "finished_at", "last_stderr_line")
     return ended.model_copy(
         update={name: shown(text, MAX_LINE) for name in texts if (text := getattr(ended, name)) is not None}
     )
+
+
+def _silent(ended: ExitRecord) -> ExitRecord:
+    return ended.model_copy(update={"last_stderr_line": None})
 
 
 def _now() -> str:

@@ -44,13 +44,18 @@ class Roots:
 
     @property
     def logs(self) -> str:
-        """The two log files of the runner. The algorithm can write here too."""
+        """The log files of the runner. The algorithm can write here too."""
         return self.at(names.LOGS_MOUNT)
 
     @property
     def input(self) -> str:
         """What the algorithm reads."""
         return self.at(names.INPUT_MOUNT)
+
+    @property
+    def model(self) -> str:
+        """Where the model is unpacked; read-only for the algorithm."""
+        return self.at(names.MODEL_MOUNT)
 
     @property
     def output(self) -> str:
@@ -61,6 +66,11 @@ class Roots:
     def store(self) -> str:
         """collect and salvage: the attempt's own folder. The store Pod: the whole volume."""
         return self.at(names.STORE_MOUNT)
+
+    @property
+    def log_store(self) -> str:
+        """collect: the attempt's own folder in the store of the logs, where that is another one."""
+        return self.at(names.LOG_STORE_MOUNT)
 
     @property
     def scratch(self) -> str:

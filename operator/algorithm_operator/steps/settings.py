@@ -20,6 +20,8 @@ class StepSettings(Model):
 
     max_output_bytes: Positive = 64 * GIB
     """All declared outputs together, and any single file of /output."""
+    max_model_bytes: Positive = 64 * GIB
+    """All files of the model, unpacked."""
     max_image_bytes: Positive = 64 * GIB
     """The voxels of one image, uncompressed."""
     max_json_bytes: Positive = 16 * MIB

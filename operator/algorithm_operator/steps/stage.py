@@ -15,7 +15,7 @@ from algorithm_operator.contract.manifest import IsolationSeen, StageRecord
 from algorithm_operator.contract.plan import Plan
 from algorithm_operator.contract.reports import STAGE_NOT_ISOLATED, STAGE_OK, StageReport
 from algorithm_operator.core import names, quantity
-from algorithm_operator.steps import gate, termination
+from algorithm_operator.steps import gate, model, termination
 from algorithm_operator.steps.copying import ChangedError, write_all
 from algorithm_operator.steps.failures import StepError, os_message, try_again
 from algorithm_operator.steps.inputs import Inputs
@@ -58,6 +58,7 @@ def _stage(roots: Roots, environment: Mapping[str, str]) -> StageReport:
         plan, settings = load_plan(roots)
         _install(roots)
         inputs = Inputs(plan, settings, roots).lay_out()
+        unpacked = model.unpack(plan.model, settings, roots) if plan.model is not None else None
         staged_seconds = round(time.monotonic() - began, 3)
         seen = _pass_gate(plan, environment)
         record = StageRecord(
@@ -65,6 +66,7 @@ def _stage(roots: Roots, environment: Mapping[str, str]) -> StageReport:
             started_at_boottime=boottime,
             staged_seconds=staged_seconds,
             inputs=inputs,
+            model=unpacked,
             isolation=seen,
         )
         _write(roots, names.STAGE_RECORD, record.wire())

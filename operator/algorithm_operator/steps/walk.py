@@ -37,6 +37,8 @@ class Limits:
     max_entries: int = 100_000
     max_depth: int = 32
     max_file_bytes: int = 64 * 1024**3
+    links: bool = False
+    """Symbolic links are told (`Tree.links`) and hard links are files: for trees that no algorithm wrote."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,7 @@ class Tree:
 
     files: list[File] = field(default_factory=list)
     folders: set[bytes] = field(default_factory=set)
+    links: list[bytes] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
     refused_count: int = 0
     entries: int = 0
@@ -107,12 +110,21 @@ def open_root(path: str) -> int:
     return os.open(path, _FLAGS | os.O_DIRECTORY)
 
 
-def open_file(root: int, path: bytes) -> int:
+def open_file(root: int, path: bytes, *, links: bool = False) -> int:
     """A descriptor of the regular file at `path` below `root`, each component opened without following links.
 
     :raises RefusedError: it is, or lies below, something else than a plain folder or file.
     :raises OSError: it is not there, or may not be read.
     """
+    found = open_entry(root, path, links=links)
+    if not stat.S_ISREG(os.fstat(found).st_mode):
+        os.close(found)
+        raise RefusedError("a folder")
+    return found
+
+
+def open_entry(root: int, path: bytes, *, links: bool = False) -> int:
+    """As `open_file`, of a regular file or a folder. With `links`, a file may have several names."""
     device = os.fstat(root).st_dev
     *folders, name = path.split(b"/")
     current = os.dup(root)
@@ -121,14 +133,22 @@ def open_file(root: int, path: bytes) -> int:
             current = _step(current, folder, os.O_DIRECTORY)
             _check(os.fstat(current), device)
         current = _step(current, name, 0)
-        status = os.fstat(current)
-        _check(status, device)
-        if not stat.S_ISREG(status.st_mode):
-            raise RefusedError("a folder")
+        if why := _why_refused(os.fstat(current), device, links=links):
+            raise RefusedError(why)
     except BaseException:
         os.close(current)
         raise
     return current
+
+
+def read_link(root: int, path: bytes) -> bytes:
+    """Where the symbolic link at `path` below `root` says that it leads."""
+    above, _, name = path.rpartition(b"/")
+    folder = open_entry(root, above) if above else os.dup(root)
+    try:
+        return os.readlink(name, dir_fd=folder)
+    finally:
+        os.close(folder)
 
 
 def _step(current: int, name: bytes, flags: int) -> int:
@@ -156,10 +176,10 @@ def _check(status: os.stat_result, device: int) -> None:
         raise RefusedError(why)
 
 
-def _why_refused(status: os.stat_result, device: int | None = None) -> str | None:
+def _why_refused(status: os.stat_result, device: int | None = None, *, links: bool = False) -> str | None:
     if why := special(status.st_mode):
         return why
-    if stat.S_ISREG(status.st_mode) and status.st_nlink > 1:
+    if stat.S_ISREG(status.st_mode) and status.st_nlink > 1 and not links:
         return f"a hard link ({status.st_nlink} names for one file)"
     if device is not None and status.st_dev != device:
         return "another file system"
@@ -209,7 +229,10 @@ def _look(
 ) -> int | None:
     """Put one entry into `tree`; the descriptor of a folder that is to be entered."""
     status = os.stat(name, dir_fd=parent, follow_symlinks=False)
-    if why := _why_refused(status, device):
+    if limits.links and stat.S_ISLNK(status.st_mode):
+        tree.links.append(path)
+        return None
+    if why := _why_refused(status, device, links=limits.links):
         tree.refuse(path, Problem.SPECIAL, why)
         return None
     if len(name) > MAX_NAME or len(path) > MAX_PATH:

@@ -35,7 +35,8 @@ from algorithm_operator.steps.roots import ROOT_VARIABLE, SOCKET_VARIABLE, Roots
 OPERATOR = Path(__file__).parents[3] / "operator"
 MOUNTS = (
     names.PLAN_MOUNT, names.RUNNER_MOUNT, names.LOGS_MOUNT, names.INPUT_MOUNT, names.OUTPUT_MOUNT,
-    names.STORES_MOUNT, names.STORE_MOUNT, names.SCRATCH_MOUNT, "/usr/local/bin", "/dev",
+    names.STORES_MOUNT, names.STORE_MOUNT, names.SCRATCH_MOUNT, names.MODEL_MOUNT, names.LOG_STORE_MOUNT,
+    "/usr/local/bin", "/dev",
 )  # fmt: skip
 
 
