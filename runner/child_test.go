@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"runtime"
+	"sync/atomic"
 	"syscall"
 	"time"
 	"unsafe"
@@ -16,6 +18,10 @@ func childMain(role string) int {
 		json.NewEncoder(os.Stdout).Encode(probe())
 	case "x32", "i386":
 		foreignCall(role)
+	case "socket flood":
+		socketFlood()
+	case "no listener":
+		orPanic(withoutListener())
 	case "threads":
 		for range 40 {
 			go func() { syscall.Nanosleep(&syscall.Timespec{Sec: 30}, nil) }()
@@ -34,10 +40,56 @@ func childMain(role string) int {
 	return 0
 }
 
+// socketFlood asks for sockets from many threads for two seconds and prints how many calls were answered.
+func socketFlood() {
+	var calls, wrong atomic.Int64
+	for range 64 {
+		go func() {
+			for {
+				if _, _, errno := syscall.Syscall(syscall.SYS_SOCKET, syscall.AF_INET6, syscall.SOCK_STREAM, 0); errno != syscall.EAFNOSUPPORT {
+					wrong.Add(1)
+				}
+				calls.Add(1)
+			}
+		}()
+	}
+	syscall.Nanosleep(&syscall.Timespec{Sec: 2}, nil)
+	fmt.Println(calls.Load(), wrong.Load())
+	syscall.Exit(0)
+}
+
+// withoutListener becomes the runner in a sandbox that has filters but nobody to ask.
+func withoutListener() error {
+	const flags = 24 // the offset of the low word of args[1]
+	program := []syscall.SockFilter{
+		{Code: syscall.BPF_LD | syscall.BPF_W | syscall.BPF_ABS, K: offsetNumber},
+		{Code: syscall.BPF_JMP | syscall.BPF_JEQ | syscall.BPF_K, K: sysSeccomp, Jf: 3},
+		{Code: syscall.BPF_LD | syscall.BPF_W | syscall.BPF_ABS, K: flags},
+		{Code: syscall.BPF_JMP | syscall.BPF_JSET | syscall.BPF_K, K: seccompFlagNewListener, Jf: 1},
+		{Code: syscall.BPF_RET | syscall.BPF_K, K: seccompErrno | uint32(syscall.EINVAL)},
+		{Code: syscall.BPF_RET | syscall.BPF_K, K: seccompAllow},
+	}
+	runtime.LockOSThread()
+	if err := prctl(prSetNoNewPrivs, 1); err != nil {
+		return err
+	}
+	if _, err := seccomp(seccompFlagTsync, program); err != nil {
+		return err
+	}
+	return syscall.Exec(os.Args[1], os.Args[1:], []string{"PATH=/usr/bin:/bin"})
+}
+
+func orPanic(err error) {
+	if err != nil {
+		panic(err)
+	}
+}
+
 // probed is what a process behind the filter sees of itself.
 type probed struct {
 	Sockets    map[string]string
 	Pair       string
+	InetPair   string
 	IoUring    string
 	Parent     map[string]string
 	NoNewPrivs uintptr
@@ -53,7 +105,7 @@ func probe() probed {
 	}
 	p := probed{Sockets: map[string]string{}, Parent: map[string]string{}}
 	families := map[string]int{"unix": syscall.AF_UNIX, "inet": syscall.AF_INET, "inet6": syscall.AF_INET6,
-		"netlink": syscall.AF_NETLINK, "packet": syscall.AF_PACKET, "vsock": 40, "alg": 38, "high": syscall.AF_INET}
+		"netlink": syscall.AF_NETLINK, "packet": syscall.AF_PACKET, "vsock": 40, "alg": 38, "none": 1 << 20, "high": syscall.AF_INET}
 	for name, family := range families {
 		word := uintptr(family)
 		if name == "high" {
@@ -65,6 +117,8 @@ func probe() probed {
 	var fds [2]int32
 	_, _, errno := syscall.RawSyscall6(syscall.SYS_SOCKETPAIR, syscall.AF_UNIX, syscall.SOCK_STREAM, 0, uintptr(unsafe.Pointer(&fds)), 0, 0)
 	p.Pair = answer(errno)
+	_, _, errno = syscall.RawSyscall6(syscall.SYS_SOCKETPAIR, syscall.AF_INET, syscall.SOCK_STREAM, 0, uintptr(unsafe.Pointer(&fds)), 0, 0)
+	p.InetPair = answer(errno)
 	_, _, errno = syscall.RawSyscall(sysIoUringSetup, 1, 0, 0)
 	p.IoUring = answer(errno)
 	p.NoNewPrivs, _, _ = syscall.RawSyscall6(syscall.SYS_PRCTL, 39, 0, 0, 0, 0, 0)

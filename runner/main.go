@@ -106,9 +106,12 @@ func runAlgorithm(cfg *config, self string, signals incoming, c *collector, s *s
 		return
 	}
 	started := time.Now()
-	end := supervise(cfg, child, signals, s)
+	end := supervise(cfg, child.pid, signals, s)
 	r.RanSeconds = end.at.Sub(started).Seconds()
 	r.setEnd(end)
+	if child.denied != nil {
+		r.DeniedSockets = child.denied.counts()
+	}
 	if oomAfter, known := oomKills(); known {
 		kills := oomAfter - oomBefore
 		r.OOMKills = &kills

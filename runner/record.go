@@ -33,6 +33,8 @@ type exitRecord struct {
 	OOMKills *int64 `json:"oomKills,omitempty"`
 	// ThreadsExceeded is there only if the algorithm was ended for it.
 	ThreadsExceeded bool `json:"threadsExceeded,omitempty"`
+	// DeniedSockets counts the sockets that the filter refused, by address family; absent where this kernel does not tell.
+	DeniedSockets map[string]int64 `json:"deniedSockets,omitzero"`
 }
 
 // streamRecord: bytes that the algorithm wrote, and how many of them are in the log file.

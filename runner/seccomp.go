@@ -9,10 +9,15 @@ import (
 
 const (
 	seccompSetModeFilter = 1
-	seccompFlagTsync     = 1
+
+	seccompFlagTsync        = 1 << 0
+	seccompFlagNewListener  = 1 << 3
+	seccompFlagTsyncESRCH   = 1 << 4 // a thread that cannot be told is an error, not a number: that is the listener's
+	seccompFlagWaitKillable = 1 << 5 // a signal does not break off a call that waits for its answer; Linux 5.19
 
 	seccompKillProcess = 0x80000000
 	seccompErrno       = 0x00050000
+	seccompUserNotify  = 0x7fc00000
 	seccompAllow       = 0x7fff0000
 
 	// Offsets in struct seccomp_data. Both processors are little-endian: the low word of args[0] comes first.
@@ -24,10 +29,10 @@ const (
 	sysIoUringRegister = 427
 )
 
-// filter builds the BPF program. Of sockets it lets only AF_UNIX through, unless sockets is true. In every case
-// foreign system call tables (i386, x32, 32-bit ARM) are deadly and io_uring does not exist: both are ways round a
-// filter that looks at system calls.
-func filter(sockets bool) []syscall.SockFilter {
+// filter builds the BPF program. Of sockets it lets only AF_UNIX through, unless sockets is true; what becomes of the
+// others is refusal. In every case foreign system call tables (i386, x32, 32-bit ARM) are deadly and io_uring does not
+// exist: both are ways round a filter that looks at system calls.
+func filter(sockets bool, refusal uint32) []syscall.SockFilter {
 	load := func(offset uint32) syscall.SockFilter {
 		return syscall.SockFilter{Code: syscall.BPF_LD | syscall.BPF_W | syscall.BPF_ABS, K: offset}
 	}
@@ -54,23 +59,30 @@ func filter(sockets bool) []syscall.SockFilter {
 			jump(syscall.BPF_JEQ, syscall.SYS_SOCKETPAIR, 0, 3),
 			load(offsetArg0), // the kernel takes an int: the high word does not count
 			jump(syscall.BPF_JEQ, syscall.AF_UNIX, 1, 0),
-			answer(seccompErrno|uint32(syscall.EAFNOSUPPORT)),
+			answer(refusal),
 		)
 	}
 	return append(program, answer(seccompAllow))
 }
 
 // installFilter puts the filter on all threads of this process; what it executes keeps it. The caller's thread has
-// no_new_privs set. That it works is tried, not believed: there are kernels that are not Linux.
-func installFilter(sockets bool) error {
-	program := filter(sockets)
-	fprog := syscall.SockFprog{Len: uint16(len(program)), Filter: &program[0]}
-	thread, _, errno := syscall.RawSyscall(sysSeccomp, seccompSetModeFilter, seccompFlagTsync, uintptr(unsafe.Pointer(&fprog)))
-	if errno != 0 {
-		return fmt.Errorf("the seccomp filter was refused: %w", errno)
+// no_new_privs set. Where the kernel can ask somebody about every refused socket, handOver is given the listener that
+// has to answer; elsewhere the kernel refuses them by itself, uncounted. That the filter works is tried, not believed:
+// there are kernels that are not Linux.
+func installFilter(sockets bool, handOver func(listener int) error) error {
+	listener, err := -1, error(nil)
+	if !sockets {
+		listener = installListener()
 	}
-	if thread != 0 {
-		return fmt.Errorf("the seccomp filter could not be put on thread %d", thread)
+	if listener >= 0 {
+		// The copy here must go: a listener that nobody holds makes the kernel refuse, one that nobody reads, wait.
+		err = handOver(listener)
+		syscall.Close(listener)
+	} else {
+		_, err = seccomp(seccompFlagTsync, filter(sockets, seccompErrno|uint32(syscall.EAFNOSUPPORT)))
+	}
+	if err != nil {
+		return err
 	}
 	if _, _, errno := syscall.RawSyscall(sysIoUringSetup, 1, 0, 0); errno != syscall.ENOSYS {
 		return fmt.Errorf("the seccomp filter has no effect: io_uring_setup answered %d", errno)
@@ -86,4 +98,30 @@ func installFilter(sockets bool) error {
 		return fmt.Errorf("the seccomp filter has no effect: socket(AF_INET) answered %v", err)
 	}
 	return nil
+}
+
+// installListener installs the filter that asks; -1: this kernel, or the sandbox around it, has no such thing, and
+// nothing is installed.
+func installListener() int {
+	const flags = seccompFlagTsync | seccompFlagTsyncESRCH | seccompFlagNewListener
+	program := filter(false, seccompUserNotify)
+	for _, more := range []uintptr{seccompFlagWaitKillable, 0} {
+		if listener, err := seccomp(flags|more, program); err == nil {
+			return listener
+		}
+	}
+	return -1
+}
+
+// seccomp installs program and returns the number that the kernel answers.
+func seccomp(flags uintptr, program []syscall.SockFilter) (int, error) {
+	fprog := syscall.SockFprog{Len: uint16(len(program)), Filter: &program[0]}
+	answer, _, errno := syscall.RawSyscall(sysSeccomp, seccompSetModeFilter, flags, uintptr(unsafe.Pointer(&fprog)))
+	if errno != 0 {
+		return -1, fmt.Errorf("the seccomp filter was refused: %w", errno)
+	}
+	if flags&seccompFlagNewListener == 0 && answer != 0 {
+		return -1, fmt.Errorf("the seccomp filter could not be put on thread %d", answer)
+	}
+	return int(answer), nil
 }
