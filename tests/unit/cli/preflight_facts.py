@@ -94,6 +94,7 @@ def node(name: str = "gpu-1", **changes: Any) -> dict[str, Any]:
     }
 
 
+PREPARED = {"pod-security.kubernetes.io/enforce": "restricted", "algorithm-operator.dev/jobs": "true"}
 KUBELET: dict[str, Any] = {
     "podPidsLimit": 536,
     "failSwapOn": True,
@@ -108,7 +109,7 @@ def namespace(name: str = "imaging", **changes: Any) -> NamespaceFacts:
     """A namespace of jobs with everything; `changes` override fields."""
     fields: dict[str, Any] = {
         "name": name,
-        "body": {"metadata": {"name": name, "labels": {"pod-security.kubernetes.io/enforce": "restricted"}}},
+        "body": {"metadata": {"name": name, "labels": dict(PREPARED)}},
         "policies": [deny_all(name)],
         "stores": [store()],
         "claims": [claim()],

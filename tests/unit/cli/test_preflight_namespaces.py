@@ -16,9 +16,21 @@ OPENING: dict[str, Any] = {
 HARMLESS = {**OPENING, "spec": {**OPENING["spec"], "podSelector": {"matchLabels": {"app": "web"}}}}
 
 
-def judged(found: Any = None, gpu_nodes: int | None = 2, watch: str = "", **changes: Any) -> list[Check]:
-    operator = installation(deployment(AO_WATCH_NAMESPACES=watch))
-    return list(namespaces.judge(found or namespace(**changes), operator, ["T4"], gpu_nodes))
+GUARDS: dict[str, list[dict[str, Any]]] = {
+    "pods": [{}],
+    "connect": [
+        {"matchLabels": {"algorithm-operator.dev/jobs": "true"}},
+        {"matchExpressions": [{"key": "kubernetes.io/metadata.name", "operator": "In", "values": ["named"]}]},
+    ],
+}
+
+
+def judged(
+    found: Any = None, gpu_nodes: int | None = 2, watch: str = "", managed: bool = False, **changes: Any
+) -> list[Check]:
+    given = {"AO_WATCH_NAMESPACES": watch, "AO_ISOLATION_MANAGE_POLICY": str(managed).lower()}
+    operator = installation(deployment(**given))
+    return list(namespaces.judge(found or namespace(**changes), operator, ["T4"], gpu_nodes, GUARDS))
 
 
 def test_a_good_namespace_passes_everything() -> None:
@@ -28,6 +40,7 @@ def test_a_good_namespace_passes_everything() -> None:
         "pod-security",
         "deny-all-policy",
         "opening-policies",
+        "guarded",
         "default-store",
         "store results",
         "quota-for-T4",
@@ -67,6 +80,31 @@ def test_a_namespace_that_is_leaving() -> None:
 )
 def test_deny_all(policies: list[Any], name: str, level: Level, words: str) -> None:
     told(one(judged(policies=policies), name), level, words)
+
+
+def test_an_operator_that_manages_the_policy_puts_it_there_itself() -> None:
+    told(one(judged(policies=[], managed=True), "deny-all-policy"), Level.WARN, "isolation.managePolicy")
+
+
+@pytest.mark.parametrize(
+    ("name", "labels", "level"),
+    [
+        pytest.param("imaging", {"algorithm-operator.dev/jobs": "true"}, Level.PASS, id="by its label"),
+        pytest.param("named", {}, Level.PASS, id="by its name"),
+        pytest.param("imaging", {"algorithm-operator.dev/jobs": "false"}, Level.WARN, id="not at all"),
+    ],
+)
+def test_guarded(name: str, labels: dict[str, str], level: Level) -> None:
+    found = judged(namespace(name, body={"metadata": {"name": name, "labels": labels}}))
+    told(
+        one(found, "guarded"),
+        level,
+        *(
+            []
+            if level is Level.PASS
+            else ["connect", "kubectl label namespace imaging algorithm-operator.dev/jobs=true"]
+        ),
+    )
 
 
 def test_opening_policies() -> None:

@@ -29,8 +29,9 @@ class Installation:
     pods: PodSettings
     watch_namespaces: tuple[str, ...]
     """Empty: all."""
-    canary_port: int
     lease_name: str
+    manages_policy: bool
+    """Whether it puts the policy that seals jobs back where it is missing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +143,8 @@ def installation(deployment: Object) -> Installation:
         version=(meta.get("labels") or {}).get("app.kubernetes.io/version"),
         pods=pods,
         watch_namespaces=tuple(name for name in watched if name),
-        canary_port=int(given.get("AO_CANARY_PORT") or 8081),
         lease_name=given.get("AO_LEASE_NAME") or "algorithm-operator",
+        manages_policy=given.get("AO_ISOLATION_MANAGE_POLICY", "true").lower() != "false",
     )
 
 

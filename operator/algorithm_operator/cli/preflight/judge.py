@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from algorithm_operator.cli.preflight import isolation, kubelets, namespaces, nodes, operators
 from algorithm_operator.cli.preflight.checks import Check, Group, Report, Unseen, listed
@@ -84,9 +84,16 @@ def _namespaces(facts: Facts, installation: Installation | None, gpu_nodes: int 
             "Add one to the chart: jobNamespaces=[{name: imaging, create: true}]",
         )
         return
-    types = _judged_types(facts, installation)
+    types, guards = _judged_types(facts, installation), _guards(facts, installation)
     for found in facts.namespaces:
-        yield from namespaces.judge(found, installation, types, gpu_nodes)
+        yield from namespaces.judge(found, installation, types, gpu_nodes, guards)
+
+
+def _guards(facts: Facts, installation: Installation | None) -> Mapping[str, Sequence[Object]]:
+    seen, bound = facts.admission_policies, facts.admission_bindings
+    if installation is None or isinstance(seen, Unseen) or isinstance(bound, Unseen):
+        return {}
+    return operators.guards(installation, seen, bound)
 
 
 def _judged_types(facts: Facts, installation: Installation | None) -> list[str]:

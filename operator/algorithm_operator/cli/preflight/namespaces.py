@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from decimal import Decimal
+from collections.abc import Iterator, Mapping, Sequence
 
-from algorithm_operator.cli.preflight import demand
+from algorithm_operator.cli.preflight import demand, quotas
 from algorithm_operator.cli.preflight.checks import Check, Group, Unseen, listed
 from algorithm_operator.cli.preflight.facts import Installation, NamespaceFacts, Object
-from algorithm_operator.core import names, policies, quantity
+from algorithm_operator.core import names, policies
 
 ENFORCE = "pod-security.kubernetes.io/enforce"
 JOBS_LABEL = "algorithm-operator.dev/jobs"
-_QUOTA_SCOPES = {"Terminating", "NotBestEffort"}
-"""A run Pod has a deadline and requests: quotas of these scopes count it, those of other scopes do not."""
 
 
 def judge(
-    found: NamespaceFacts, installation: Installation | None, gpu_types: Sequence[str], gpu_nodes: int | None
+    found: NamespaceFacts,
+    installation: Installation | None,
+    gpu_types: Sequence[str],
+    gpu_nodes: int | None,
+    guards: Mapping[str, Sequence[Object]],
 ) -> Iterator[Check]:
-    """All checks of one namespace; `gpu_types`: those whose jobs it should hold, `gpu_nodes`: how many there are."""
+    """All checks of one namespace. `gpu_types`: those whose jobs it should hold, `gpu_nodes`: how many there are;
+    `guards`: the admission policies, with the selectors of namespaces where they deny."""
     group = Group(f"namespace {found.name}")
     if found.body is None:
         yield group.failed(
@@ -34,13 +36,15 @@ def judge(
     yield _restricted(group, found)
     if installation is not None and installation.watch_namespaces:
         yield _watched(group, found, installation)
-    yield from _sealed(group, found)
+    yield from _sealed(group, found, managed=installation is not None and installation.manages_policy)
+    if guards and not isinstance(found.body, Unseen):
+        yield _guarded(group, found.body, guards)
     yield from _stores(group, found, gpu_nodes)
     if installation is not None:
         for type_ in gpu_types:
             asked = demand.containers(type_, installation.pods)
-            yield from _quota(group, found.quotas, type_, asked)
-            yield _limits(group, found.limit_ranges, type_, asked)
+            yield quotas.judge_quotas(group, found.quotas, type_, asked)
+            yield quotas.judge_limits(group, found.limit_ranges, type_, asked)
 
 
 def _restricted(group: Group, found: NamespaceFacts) -> Check:
@@ -72,14 +76,40 @@ def _our_pods() -> list[dict[str, str]]:
     return [{names.MANAGED_BY: names.OPERATOR, names.LABEL_ROLE: role} for role in roles]
 
 
-def _sealed(group: Group, found: NamespaceFacts) -> Iterator[Check]:
+def _guarded(group: Group, body: Object, guards: Mapping[str, Sequence[Object]]) -> Check:
+    """Some hold only where a label says that jobs run."""
+    name = str(body["metadata"]["name"])
+    labels = {"kubernetes.io/metadata.name": name, **(body["metadata"].get("labels") or {})}
+    missing = [
+        policy
+        for policy, selectors in guards.items()
+        if not any(policies.selects(selector, labels) for selector in selectors)
+    ]
+    if not missing:
+        return group.passed("guarded", f"{len(guards)} admission policies hold here.")
+    return group.warned(
+        "guarded",
+        f"These admission policies do not hold here: {listed(missing)}; who may exec or write NetworkPolicies gets at "
+        "the Pods of jobs.",
+        f"kubectl label namespace {name} {JOBS_LABEL}=true",
+    )
+
+
+def _sealed(group: Group, found: NamespaceFacts, *, managed: bool) -> Iterator[Check]:
     if isinstance(found.policies, Unseen):
         yield group.unseen("deny-all-policy", found.policies)
         return
     open_roles = [
         labels[names.LABEL_ROLE] for labels in _our_pods() if not policies.is_closed(found.policies, labels)
     ]
-    if open_roles:
+    if open_roles and managed:
+        yield group.warned(
+            "deny-all-policy",
+            f"No NetworkPolicy closes Pods of role {', '.join(open_roles)} yet; the operator puts one here with the "
+            "first job (isolation.managePolicy).",
+            f"Nothing to do; or add {found.name} to jobNamespaces of the chart, to have it there before.",
+        )
+    elif open_roles:
         yield group.failed(
             "deny-all-policy",
             f"No NetworkPolicy closes Pods of role {', '.join(open_roles)}: jobs wait with PolicyMissing.",
@@ -174,99 +204,3 @@ def _store(group: Group, found: NamespaceFacts, store: Object, gpu_nodes: int | 
         f"{seen}: a job and the store Pod cannot use it at the same time, or not write.",
         "Use a claim with ReadWriteMany, or ReadWriteOnce on a single node.",
     )
-
-
-def _quota_needs(type_: str, asked: list[demand.Container]) -> dict[str, Decimal]:
-    """What one job adds to each thing that a ResourceQuota can count."""
-    needs = {
-        name: Decimal(1) for name in ("pods", "count/pods", "count/algorithmjobs.algorithm-operator.dev")
-    }
-    for kind in ("requests", "limits"):
-        for name, number in demand.of_pod(asked, kind).items():
-            needs[f"{kind}.{name}"] = number
-            if kind == "requests":
-                needs[name] = number
-    return needs
-
-
-def _quota(
-    group: Group, quotas: Sequence[Object] | Unseen, type_: str, asked: list[demand.Container]
-) -> Iterator[Check]:
-    name = f"quota-for-{type_}"
-    if isinstance(quotas, Unseen):
-        yield group.unseen(name, quotas)
-        return
-    needs = _quota_needs(type_, asked)
-    never: list[str] = []
-    later: list[str] = []
-    counted = 0
-    for quota in quotas:
-        spec, status = quota.get("spec") or {}, quota.get("status") or {}
-        if not set(spec.get("scopes") or []) <= _QUOTA_SCOPES or spec.get("scopeSelector"):
-            continue
-        counted += 1
-        for resource, bound in (status.get("hard") or spec.get("hard") or {}).items():
-            if resource not in needs:
-                continue
-            hard, used = quantity.parse(bound), quantity.parse((status.get("used") or {}).get(resource, "0"))
-            if hard - used >= needs[resource]:
-                continue
-            plain = resource.removeprefix("requests.").removeprefix("limits.")
-            need, of, now = (demand.amount(plain, number) for number in (needs[resource], hard, used))
-            text = f"{quota['metadata']['name']}: {resource} {of}, {now} in use, a job needs {need}"
-            (never if hard < needs[resource] else later).append(text)
-    if never:
-        yield group.failed(
-            name,
-            f"The quota holds no job with the default resources: {listed(never)}.",
-            "Raise the ResourceQuota, or lower spec.resources of the Algorithms.",
-        )
-    elif later:
-        yield group.warned(
-            name,
-            f"No room for one more job just now: {listed(later)}.",
-            "Jobs wait with QuotaExceeded until others end; raise the ResourceQuota if that is too long.",
-        )
-    else:
-        seen = f"{counted} ResourceQuotas have room for a job" if counted else "No ResourceQuota counts jobs"
-        yield group.passed(name, f"{seen}.")
-
-
-def _limits(
-    group: Group, ranges: Sequence[Object] | Unseen, type_: str, asked: list[demand.Container]
-) -> Check:
-    name = f"limits-for-{type_}"
-    if isinstance(ranges, Unseen):
-        return group.unseen(name, ranges)
-    broken: list[str] = []
-    for each in ranges:
-        for item in (each.get("spec") or {}).get("limits") or []:
-            of = str(each["metadata"]["name"])
-            if item.get("type") == "Container":
-                for container in asked:
-                    requests, limits = (demand.amounts(container, kind) for kind in ("requests", "limits"))
-                    broken += _breaks(item, f"{of}: container {container['name']}", requests, limits)
-            elif item.get("type") == "Pod":
-                requests, limits = (demand.of_pod(asked, kind) for kind in ("requests", "limits"))
-                broken += _breaks(item, f"{of}: the Pod", requests, limits)
-    if not broken:
-        return group.passed(name, "No LimitRange stands against a job's Pods.")
-    return group.failed(
-        name,
-        f"The API server refuses a job's Pods: {listed(broken)}.",
-        "Widen the LimitRange; or lower spec.resources of the Algorithms and stepsResources of the chart.",
-    )
-
-
-def _breaks(item: Object, who: str, requests: demand.Amounts, limits: demand.Amounts) -> Iterator[str]:
-    for resource, bound in (item.get("max") or {}).items():
-        if resource in limits and limits[resource] > quantity.parse(bound):
-            yield f"{who} may use {demand.amount(resource, limits[resource])} of {resource}, allowed are {bound}"
-    for resource, bound in (item.get("min") or {}).items():
-        if resource in requests and requests[resource] < quantity.parse(bound):
-            yield f"{who} asks for {demand.amount(resource, requests[resource])} of {resource}, at least {bound} is due"
-    for resource, bound in (item.get("maxLimitRequestRatio") or {}).items():
-        if requests.get(resource) and limits.get(resource, Decimal(0)) / requests[resource] > quantity.parse(
-            bound
-        ):
-            yield f"{who}: limit and request of {resource} differ by more than {bound} times"

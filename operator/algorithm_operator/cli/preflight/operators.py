@@ -188,21 +188,30 @@ def _admission(
             return GROUP.unseen(name, seen)
     assert not isinstance(policies, Unseen)  # noqa: S101 - for mypy
     assert not isinstance(bindings, Unseen)  # noqa: S101
-    ours = [str(p["metadata"]["name"]) for p in policies if _of_release(p, found)]
-    denying = {
-        str((b.get("spec") or {}).get("policyName"))
-        for b in bindings
-        if "Deny" in ((b.get("spec") or {}).get("validationActions") or [])
-    }
-    weak = [policy for policy in ours if policy not in denying]
+    ours = guards(found, policies, bindings)
+    weak = [policy for policy, selectors in ours.items() if not selectors]
     if ours and not weak:
         return GROUP.passed(name, f"{len(ours)} are installed and deny: {listed(ours)}.")
     what = f"Not bound with Deny: {listed(weak)}" if weak else "None of the release is installed"
     return GROUP.warned(
         name,
         f"{what}: whoever may create Pods or NetworkPolicies in a namespace of jobs can open them or forge labels.",
-        "Upgrade the chart with its admission policies on; or let nobody but the operator create Pods there.",
+        "Upgrade the chart with admissionPolicies.enabled=true; or let nobody but the operator create Pods there.",
     )
+
+
+def guards(
+    found: Installation, policies: Sequence[Object], bindings: Sequence[Object]
+) -> dict[str, list[Object]]:
+    """The admission policies of the release, and the namespaces in which each denies, as label selectors."""
+    return {
+        name: [
+            ((spec.get("matchResources") or {}).get("namespaceSelector") or {})
+            for spec in (binding.get("spec") or {} for binding in bindings)
+            if spec.get("policyName") == name and "Deny" in (spec.get("validationActions") or [])
+        ]
+        for name in (str(each["metadata"]["name"]) for each in policies if _of_release(each, found))
+    }
 
 
 def _of_release(body: Object, found: Installation) -> bool:
