@@ -142,7 +142,13 @@ def plan(
         error_in_status=run.log_policy.error_in_status,
         limits=_limits(run),
         network=run.network,
-        isolation=Isolation(strict=settings.isolation_strict, targets=targets),
+        isolation=Isolation(
+            strict=settings.isolation_strict,
+            targets=targets,
+            node_local=[
+                Target(name="cluster DNS", host=host, port=53, protocol="UDP") for host in settings.dns_servers
+            ],
+        ),
         settings={
             "logMaxBytes": settings.log_max_bytes,
             "maxOutputBytes": settings.max_output_bytes,
@@ -199,13 +205,6 @@ def _limits(run: RunSnapshot) -> Limits:
         shared_memory=run.resources.shared_memory,
         time_limit_seconds=run.time_limit_seconds,
         collect_seconds=run.collect_seconds,
-        enforced_by={
-            "cpu": "kubelet (CFS quota)",
-            "memory": "kubelet (cgroup)",
-            "gpu": "scheduler and device plugin",
-            "threads": "runner (counts every 0.2 s)",
-            "time": "runner, then kubelet (activeDeadlineSeconds)",
-        },
     )
 
 

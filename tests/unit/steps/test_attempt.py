@@ -58,7 +58,7 @@ def test_a_whole_attempt(attempt: Attempt) -> None:
     attempt.output("debug/notes.txt", "hello")
     attempt.log("stdout.log", "abc")
     attempt.log("stderr.log", "")
-    code, collected = attempt.collect()
+    code, collected = attempt.collect(limitsSeen={"cpus": 2.0, "memoryBytes": None})
 
     assert (code, collected.ok, collected.outputs) == (0, True, 2), attempt.stderr
     manifest = attempt.manifest()
@@ -86,6 +86,8 @@ def test_a_whole_attempt(attempt: Attempt) -> None:
     assert manifest.inputs[0].sha256 == hashlib.sha256(image).hexdigest()
     assert manifest.pod == {"name": "case-001-1-run", "uid": "p-1", "node": "gpu-7"}
     assert manifest.timing["ranSeconds"] == 9.0
+    assert manifest.limits.enforced_by["cpu"] == "kernel: a CPU quota of 2"
+    assert "nobody was seen to hold it" in manifest.limits.enforced_by["memory"]
 
     salvaged = attempt.run("salvage")
     attempt.stdout = salvaged.stdout
@@ -121,6 +123,18 @@ def test_no_result_of_an_algorithm_that_failed(attempt: Attempt) -> None:
     assert report.exit.exit_code == 3
     assert report.exit.last_stderr_line == "bad \\x1b[31m news"
     assert set(attempt.stored()) == {"failure.json", "logs/stderr.log"}
+
+
+@pytest.mark.parametrize(("told", "line"), [(True, "killed by signal: Bus error."), (False, None)])
+def test_a_bus_error_is_known_also_where_the_line_is_withheld(
+    attempt: Attempt, told: bool, line: str | None
+) -> None:
+    attempt.plan.error_in_status = told
+    families = {f"AF_{number}": number for number in range(1, 40)}
+    _, report = attempt.collect(1, lastStderrLine="killed by signal: Bus error.", deniedSockets=families)
+    assert report.exit is not None
+    assert (report.exit.bus_error, report.exit.last_stderr_line) == (True, line)
+    assert report.exit.denied_sockets == {f"AF_{number}": number for number in range(39, 31, -1)}
 
 
 def test_terminated_before_the_runner_came(attempt: Attempt) -> None:
