@@ -6,6 +6,7 @@ docs/grand-challenge.md. A change on either side fails the test.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,9 +17,13 @@ from typing import Final
 import pytest
 
 from tests.cluster.settings import PROJECT
-from tests.shim.box import Outcome, Run, grand_challenge, is_root, ours
+from tests.shim.box import Outcome, Run
+from tests.shim.grand_challenge import grand_challenge
+from tests.shim.ours import ours
 
-pytestmark = pytest.mark.skipif(not is_root(), reason="to become other users and make namespaces takes root")
+pytestmark = pytest.mark.skipif(
+    os.geteuid() != 0, reason="to become other users and make namespaces takes root"
+)
 
 DOCS: Final = PROJECT / "docs" / "grand-challenge.md"
 NO_ERRORS: Final = "No errors were reported in the logs."
@@ -30,7 +35,6 @@ NOT_ALLOWED: Final = (
 CANNOT: Final = "The command defined by the containers ENTRYPOINT and CMD instructions cannot be executed"
 NO_USER: Final = "The user defined in the containers USER instruction does not exist"
 NO_GROUP: Final = "The group defined in the containers USER instruction does not exist"
-UNEXPECTED: Final = Outcome(None, "An unexpected error occurred")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,11 @@ def sh(script: str, **more: object) -> Run:
 def ended(code: int, line: str) -> str:
     """Our sentence about an exit code."""
     return f"The algorithm ended with exit code {code}: {line}"
+
+
+def unexpected(crash: str) -> Outcome:
+    """How it ends where the shim itself crashes."""
+    return Outcome(None, "An unexpected error occurred", crash=crash)
 
 
 def refused(message: str) -> Outcome:
@@ -145,7 +154,10 @@ CASES: Final = {
         "Carriage returns",
     ),
     "invalid-utf-8": Case(
-        sh(r"printf 'a\377b\n'"), UNEXPECTED, Outcome(0, "", (r"a\xffb",)), "Bytes that are not UTF-8"
+        sh(r"printf 'a\377b\n'"),
+        unexpected("UnicodeDecodeError"),
+        Outcome(0, "", (r"a\xffb",)),
+        "Bytes that are not UTF-8",
     ),
     # --- how it starts
     "cmd-alone": Case(Run(None, ["echo", "hi"]), Outcome(0, "", ("hi",))),
@@ -199,18 +211,21 @@ CASES: Final = {
     ),
     "no-program": Case(
         Run(["{home}/run"], files={"run": "just text\n"}),
-        UNEXPECTED,
+        unexpected("OSError"),
         not_started(
             126, f'{CANNOT}: "{{home}}/run" is no program for this processor, or a script without a #! line'
         ),
         "Command that is no program",
     ),
     "neither-entrypoint-nor-cmd": Case(
-        Run(), UNEXPECTED, not_started(127, "The image has neither ENTRYPOINT nor CMD"), "No command at all"
+        Run(),
+        unexpected("ValueError"),
+        not_started(127, "The image has neither ENTRYPOINT nor CMD"),
+        "No command at all",
     ),
     "both-empty": Case(
         Run([], []),
-        UNEXPECTED,
+        unexpected("TypeError"),
         not_started(127, "The image has neither ENTRYPOINT nor CMD"),
         "No command at all",
     ),
