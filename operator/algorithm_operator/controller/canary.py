@@ -39,22 +39,22 @@ class Canary:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.last_reached: float | None = None
-        """Monotonic time at which the Service last answered with the banner."""
+        """Monotonic time at which the Service last answered with the banner, at each of its addresses."""
         self._client = client
         self._namespace, self._service, self._port = namespace, service, port
         self._interval = interval
         self._monotonic = monotonic
-        self._target: Target | None = None
+        self._targets: list[Target] = []
         self._looked_up = float("-inf")
         self._why = ""
 
-    def target(self) -> Target | None:
-        """The Service's address for the gate; None while it is not known."""
-        return self._target
+    def targets(self) -> list[Target]:
+        """The Service's addresses for the gate, one for each IP family that it has; none while they are not known."""
+        return self._targets
 
     @property
     def alive(self) -> bool:
-        """Whether the Service answered in the last four intervals."""
+        """Whether the Service answered in the last four intervals, at each of its addresses."""
         return self.last_reached is not None and self._monotonic() - self.last_reached < 4 * self._interval
 
     async def run(self) -> None:
@@ -73,42 +73,44 @@ class Canary:
             self._why = why
 
     async def _look_up(self) -> str:
-        if (
-            self._target is not None
-            and not self._why
-            and self._monotonic() - self._looked_up < LOOK_UP_SECONDS
-        ):
+        if self._targets and not self._why and self._monotonic() - self._looked_up < LOOK_UP_SECONDS:
             return ""
         try:
             service = await self._client.get(SERVICES, self._namespace, self._service)
         except ApiError as error:
-            return "" if self._target is not None else f"Service {self._service} cannot be read: {error}"
+            return "" if self._targets else f"Service {self._service} cannot be read: {error}"
         spec = (service or {}).get("spec") or {}
-        address, ports = spec.get("clusterIP"), spec.get("ports") or []
-        if not address or address == "None" or not ports:
-            self._target = None
+        addresses, ports = spec.get("clusterIPs") or [], spec.get("ports") or []
+        if not addresses or "None" in addresses or not ports:
+            self._targets = []
             return f"there is no Service {self._namespace}/{self._service} with an address of its own"
-        self._target = Target(name="canary", host=str(address), port=int(ports[0]["port"]))
+        port = int(ports[0]["port"])
+        self._targets = [Target(name="canary", host=str(address), port=port) for address in addresses]
         self._looked_up = self._monotonic()
         return ""
 
     async def _dial(self) -> str:
-        target = self._target
-        if target is None:
+        if not self._targets:
             return "its address is not known"
-        try:
-            async with asyncio.timeout(DIAL_SECONDS):
-                reader, writer = await asyncio.open_connection(target.host, target.port)
-                try:
-                    answer = await reader.read(len(BANNER))
-                finally:
-                    writer.close()
-        except (OSError, TimeoutError) as error:
-            return f"{target.host}:{target.port} is not reached: {str(error) or 'timeout'}"
-        if answer != BANNER:
-            return f"{target.host}:{target.port} is answered by something else"
+        for why in await asyncio.gather(*map(_reach, self._targets)):
+            if why:
+                return why
         self.last_reached = self._monotonic()
         return ""
+
+
+async def _reach(target: Target) -> str:
+    """Why the target does not answer with the banner; "" if it does."""
+    try:
+        async with asyncio.timeout(DIAL_SECONDS):
+            reader, writer = await asyncio.open_connection(target.host, target.port)
+            try:
+                answer = await reader.read(len(BANNER))
+            finally:
+                writer.close()
+    except (OSError, TimeoutError) as error:
+        return f"{target.address} is not reached: {str(error) or 'timeout'}"
+    return "" if answer == BANNER else f"{target.address} is answered by something else"
 
 
 async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

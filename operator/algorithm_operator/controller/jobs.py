@@ -157,11 +157,11 @@ def _read(kind: str, parse: Callable[[Object], T], body: Object, unreadable: dic
 
 def _targets(context: Context) -> list[Target] | None:
     """What the gate must find closed; None while the canary is not proven alive."""
-    canary = context.canary.target()
-    if canary is None or not context.canary.alive:
+    canary = context.canary.targets()
+    if not canary or not context.canary.alive:
         return None
     api_server = context.settings.api_server
-    return [canary, *([api_server] if api_server is not None else [])]
+    return [*canary, *([api_server] if api_server is not None else [])]
 
 
 async def _write(job: Job, status: AlgorithmJobStatus, context: Context) -> None:

@@ -18,7 +18,7 @@ _RESTRICTED: Body = {
     "readOnlyRootFilesystem": True,
 }
 _DOWNWARD = {
-    "HOST_IP": "status.hostIP",
+    "HOST_IPS": "status.hostIPs",
     "POD_IP": "status.podIP",
     "POD_NAME": "metadata.name",
     "POD_UID": "metadata.uid",

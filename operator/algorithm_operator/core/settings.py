@@ -36,3 +36,5 @@ class PodSettings:
     pull_failure_seconds: int = 120
     retry_seconds: int = 10
     canary_service: str = "algorithm-operator-canary"
+    dns_servers: list[str] = field(default_factory=list)
+    """Addresses of the cluster's DNS, for the gate."""

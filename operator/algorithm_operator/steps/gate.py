@@ -1,5 +1,6 @@
 """The gate: proves, last thing before the algorithm, that the Pod reaches nothing.
 
+TCP targets are dialled; UDP ones are DNS servers, which are asked: an answer means that packets get there and back.
 Each round tries every target at once; rounds start a little apart and do not wait for each other, so a network that
 swallows packets costs one timeout and not one a round. The gate is passed when the last `rounds` rounds found every
 target closed. That a target is alive elsewhere is for the operator to know: a dead port refuses like a policy.
@@ -8,13 +9,14 @@ target closed. That a target is alive elsewhere is for the operator to know: a d
 from __future__ import annotations
 
 import errno
+import os
 import select
 import socket
 import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from algorithm_operator.contract.manifest import IsolationSeen, Probe
 from algorithm_operator.contract.plan import Isolation, Target
@@ -22,7 +24,13 @@ from algorithm_operator.contract.plan import Isolation, Target
 KUBELET_PORT = 10250
 ON_EVERY_NODE = (
     Target(name="cloud metadata", host="169.254.169.254", port=80),
+    Target(name="cloud metadata", host="fd00:ec2::254", port=80),
     Target(name="node DNS", host="169.254.20.10", port=53),
+    Target(name="node DNS", host="169.254.20.10", port=53, protocol="UDP"),
+)
+DNS_QUESTIONS = (
+    b"\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\x01",  # the root's name servers
+    b"\x12\x35\x10\x00\x00\x00\x00\x00\x00\x00\x00\x00",  # opcode STATUS: refused at once, without asking others
 )
 CONNECT_SECONDS = 0.5
 """A network that lets packets through answers within milliseconds; one that swallows them costs the job this time."""
@@ -48,6 +56,8 @@ _CLOSED = frozenset(
     }
 )
 """What the kernel says when packets do not get there. Anything else means that nothing was tried."""
+_NO_IPV6 = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})
+"""What it says besides in a Pod that has no IPv6 at all."""
 
 
 class GateError(Exception):
@@ -97,59 +107,115 @@ class TcpTry:
     :raises GateError: it could not even be tried.
     """
 
+    kind = socket.SOCK_STREAM
+
     def __init__(self, target: Target, seconds: float) -> None:
         self._target = target
         try:
-            found = socket.getaddrinfo(
-                target.host, target.port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST
-            )
+            found = socket.getaddrinfo(target.host, target.port, type=self.kind, flags=socket.AI_NUMERICHOST)
         except OSError as error:
             raise GateError(f"target {target.name}: {target.host} is not an address") from error
-        family, kind, protocol, _, address = found[0]
+        self._family: int
+        self._family, kind, protocol, _, address = found[0]
         self._until = time.monotonic() + seconds
         self._outcome: bool | None = None
+        self._socket: socket.socket | None = None
         try:
-            self._socket = socket.socket(family, kind | socket.SOCK_NONBLOCK, protocol)
+            self._socket = socket.socket(self._family, kind | socket.SOCK_NONBLOCK, protocol)
         except OSError as error:
-            raise GateError(f"target {target.name} could not be probed: {error.strerror}") from error
-        code = self._socket.connect_ex(address)
-        if code != errno.EINPROGRESS:
-            self._judge(code)
+            self._closed_or_raise(error.errno or 0)
+            return
+        self._begin(self._socket, address)
 
-    def _judge(self, code: int) -> None:
-        if code != 0 and code not in _CLOSED:
+    def _begin(self, opened: socket.socket, address: Any) -> None:
+        code = opened.connect_ex(address)
+        if code == 0:
+            self._outcome = True
+        elif code != errno.EINPROGRESS:
+            self._closed_or_raise(code)
+
+    def _closed_or_raise(self, code: int) -> None:
+        """The target is closed by the kernel's word `code`, or nothing was tried at all."""
+        if code not in _CLOSED and not (self._family == socket.AF_INET6 and code in _NO_IPV6):
             self.close()
-            name = errno.errorcode.get(code, str(code))
-            raise GateError(f"target {self._target.name} could not be probed: {name}")
-        self._outcome = code == 0
+            name = os.strerror(code)
+            raise GateError(
+                f"target {self._target.name} ({self._target.address}) could not be probed: {name}"
+            )
+        self._outcome = False
 
     def outcome(self) -> bool | None:
-        """Whether the connection came about; one that does not in time did not."""
-        if self._outcome is None:
-            if select.select([], [self._socket], [], 0)[1]:
-                self._judge(self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
-            elif time.monotonic() > self._until:
+        """Whether the target was reached; what does not come about in time did not."""
+        if self._outcome is None and self._socket is not None:
+            late = time.monotonic() > self._until
+            if not self._look(self._socket) and late:
                 self._outcome = False
         return self._outcome
 
+    def _look(self, opened: socket.socket) -> bool:
+        """Whether it is decided now."""
+        if not select.select([], [opened], [], 0)[1]:
+            return False
+        code = opened.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if code == 0:
+            self._outcome = True
+        else:
+            self._closed_or_raise(code)
+        return True
+
     def close(self) -> None:
         """Give up on it."""
-        self._socket.close()
+        if self._socket is not None:
+            self._socket.close()
 
 
-def watched(isolation: Isolation, host_ip: str | None) -> list[_Watch]:
-    """Every target once, with whether it is node-local: those are fatal only if `strict`."""
+class UdpTry(TcpTry):
+    """Questions to a DNS server, without waiting for the answer: the first one counts, whatever it says."""
+
+    kind = socket.SOCK_DGRAM
+
+    def _begin(self, opened: socket.socket, address: Any) -> None:
+        try:
+            opened.connect(address)
+            for question in DNS_QUESTIONS:
+                opened.send(question)
+        except OSError as error:
+            self._closed_or_raise(error.errno or 0)
+
+    def _look(self, opened: socket.socket) -> bool:
+        try:
+            opened.recv(1)
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            self._closed_or_raise(error.errno or 0)
+        else:
+            self._outcome = True
+        return True
+
+
+def start(target: Target, seconds: float) -> Try:
+    """Try the target once, for at most that long."""
+    return (UdpTry if target.protocol == "UDP" else TcpTry)(target, seconds)
+
+
+def watched(isolation: Isolation, host_ips: str | None) -> list[_Watch]:
+    """Every target once, with whether it is node-local: those are fatal only if `strict`.
+
+    `host_ips`: the node's addresses of all families, with commas, as the downward API gives them.
+    """
     node_local = list(isolation.node_local)
     if isolation.probe_node:
-        if not host_ip:
-            raise GateError("HOST_IP is not set, so the node cannot be probed")
-        node_local += [Target(name="kubelet", host=host_ip, port=KUBELET_PORT), *ON_EVERY_NODE]
+        if not host_ips:
+            raise GateError("HOST_IPS is not set, so the node cannot be probed")
+        node_local += [Target(name="kubelet", host=ip, port=KUBELET_PORT) for ip in host_ips.split(",")]
+        node_local += ON_EVERY_NODE
     return [_Watch(target, False) for target in isolation.targets] + [
         _Watch(target, True) for target in node_local
     ]
 
 
-def watch(isolation: Isolation, host_ip: str | None, start: Callable[[Target, float], Try] = TcpTry) -> Seen:
+def watch(isolation: Isolation, host_ips: str | None, start: Callable[[Target, float], Try] = start) -> Seen:
     """Probe until all is closed `rounds` times in a row, or `timeout_seconds` are over.
 
     :raises GateError: there is no target, or one could not be probed.
@@ -159,7 +225,7 @@ def watch(isolation: Isolation, host_ip: str | None, start: Callable[[Target, fl
             "the plan names no target for the gate; a network that was never probed is not closed"
         )
     began = time.monotonic()
-    watches = watched(isolation, host_ip)
+    watches = watched(isolation, host_ips)
     fatal = [each for each in watches if isolation.strict or not each.node_local]
     flying: deque[list[Try]] = deque()
     try:
@@ -194,13 +260,13 @@ def _land(flying: deque[list[Try]], watches: list[_Watch]) -> None:
 
 
 def _shown(target: Target) -> str:
-    return f"{target.name} ({target.host}:{target.port})"
+    return f"{target.name} ({target.address})"
 
 
 def _probe(each: _Watch) -> Probe:
     return Probe(
         name=each.target.name,
-        address=f"{each.target.host}:{each.target.port}",
+        address=each.target.address,
         closed=each.closed_in_a_row > 0,
         node_local=each.node_local,
         attempts=each.attempts,

@@ -100,7 +100,7 @@ def _install(roots: Roots) -> None:
 
 
 def _pass_gate(plan: Plan, environment: Mapping[str, str]) -> IsolationSeen:
-    seen = gate.watch(plan.isolation, environment.get("HOST_IP"))
+    seen = gate.watch(plan.isolation, environment.get("HOST_IPS"))
     if seen.reached:
         message = sentence(Reason.NETWORK_NOT_ISOLATED, targets=", ".join(seen.reached))
         raise StepError(STAGE_NOT_ISOLATED, Reason.NETWORK_NOT_ISOLATED, message)

@@ -310,8 +310,8 @@ class Bird(Canary):
     def alive(self) -> bool:
         return self.lives
 
-    def target(self) -> Target | None:
-        return Target(name="canary", host="10.96.0.20", port=8081)
+    def targets(self) -> list[Target]:
+        return [Target(name="canary", host="10.96.0.20", port=8081)]
 
 
 class Operator:

@@ -24,7 +24,7 @@ class Services(Client):
 
     def __init__(self, port: int, address: str = "127.0.0.1") -> None:
         super().__init__(Connection("http://127.0.0.1:1"))
-        self.spec: dict[str, Any] | None = {"clusterIP": address, "ports": [{"port": port}]}
+        self.spec: dict[str, Any] | None = {"clusterIPs": [address], "ports": [{"port": port}]}
         self.down = False
         self.asked = 0
 
@@ -67,10 +67,10 @@ async def answering(answer: bytes) -> AsyncIterator[int]:
 async def test_it_reaches_itself_through_its_service() -> None:
     port, time = free_port(), Time()
     bird = canary(Services(port), time, port)
-    assert (bird.target(), bird.alive) == (None, False)
+    assert (bird.targets(), bird.alive) == ([], False)
     running = asyncio.create_task(bird.run())
     await until(lambda: bird.alive)
-    assert bird.target() == Target(name="canary", host="127.0.0.1", port=port)
+    assert bird.targets() == [Target(name="canary", host="127.0.0.1", port=port)]
     reader, _ = await asyncio.open_connection("127.0.0.1", port)
     assert await reader.read() == BANNER
     time.seconds += 19
@@ -93,18 +93,18 @@ async def test_a_closed_port_is_not_reached() -> None:
     bird = canary(Services(free_port()), Time())
     await bird.probe()
     assert not bird.alive
-    assert bird.target() is not None
+    assert bird.targets() != []
 
 
 @pytest.mark.parametrize(
-    "spec", [None, {}, {"clusterIP": "None", "ports": [{"port": 1}]}, {"clusterIP": "1.2.3.4"}]
+    "spec", [None, {}, {"clusterIPs": ["None"], "ports": [{"port": 1}]}, {"clusterIPs": ["1.2.3.4"]}]
 )
 async def test_no_service_no_target(spec: dict[str, Any] | None) -> None:
     services = Services(1)
     services.spec = spec
     bird = canary(services, Time())
     await bird.probe()
-    assert (bird.target(), bird.alive) == (None, False)
+    assert (bird.targets(), bird.alive) == ([], False)
 
 
 async def test_the_address_is_read_again_when_it_fails_and_kept_while_the_api_is_down() -> None:
@@ -114,7 +114,7 @@ async def test_the_address_is_read_again_when_it_fails_and_kept_while_the_api_is
         bird = canary(services, time)
         await bird.probe()
         assert not bird.alive
-        services.spec = {"clusterIP": "127.0.0.1", "ports": [{"port": port}]}
+        services.spec = {"clusterIPs": ["127.0.0.1"], "ports": [{"port": port}]}
         await bird.probe()
         assert bird.alive
         for _ in range(3):
@@ -125,3 +125,22 @@ async def test_the_address_is_read_again_when_it_fails_and_kept_while_the_api_is
         await bird.probe()
         assert bird.alive
         assert services.asked == 3
+
+
+async def test_every_address_must_answer() -> None:
+    """A Pod has an address of each family that the cluster has, and is closed only if it is so in both."""
+    port, time = free_port(), Time()
+    services = Services(port)
+    services.spec = {"clusterIPs": ["127.0.0.1", "::1"], "ports": [{"port": port}]}
+    bird = canary(services, time, port)
+    running = asyncio.create_task(bird.run())
+    await until(lambda: bird.alive)
+    assert [target.address for target in bird.targets()] == [f"127.0.0.1:{port}", f"[::1]:{port}"]
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+    async with answering(BANNER) as port:  # of IPv4 alone
+        services.spec = {"clusterIPs": ["127.0.0.1", "::1"], "ports": [{"port": port}]}
+        half = canary(services, time)
+        await half.probe()
+        assert not half.alive

@@ -36,6 +36,7 @@ def test_everything() -> None:
             "AO_ISOLATION_STRICT": "False",
             "AO_ISOLATION_MANAGE_POLICY": "false",
             "AO_STEPS_RESOURCES": '{"stage": {"cpu": "1", "memory": "1Gi"}}',
+            "AO_DNS_SERVERS": "10.96.0.10,fd00::a",
             "AO_LEASE_NAME": "lead",
             "AO_LOG_LEVEL": "debug",
             "AO_PULL_FAILURE_SECONDS": "30",
@@ -56,6 +57,7 @@ def test_everything() -> None:
     assert pods.extra_tolerations == [{"operator": "Exists"}]
     assert (settings.lease_name, settings.log_level) == ("lead", "DEBUG")
     assert settings.api_server == Target(name="API server", host="10.96.0.1", port=443)
+    assert pods.dns_servers == ["10.96.0.10", "fd00::a"]
     elsewhere = load({**REQUIRED, "AO_API_SERVER": "[fd00::1]:6443", "KUBERNETES_SERVICE_HOST": "10.96.0.1"})
     assert elsewhere.api_server == Target(name="API server", host="fd00::1", port=6443)
 
@@ -73,6 +75,7 @@ def test_everything() -> None:
         ("AO_CANARY_PORT", "0", "from 1 to 65535"),
         ("AO_METRICS_PORT", "http", "whole number"),
         ("AO_ISOLATION_STRICT", "yes", "true or false"),
+        ("AO_DNS_SERVERS", "10.96.0.10,dns", "'dns', which is not an IP address"),
         ("AO_STEPS_RESOURCES", '{"stage": {"cpu": "lots", "memory": "1Gi"}}', "stage.cpu"),
         ("AO_STEPS_RESOURCES", '{"stages": {}}', "stages"),
         ("AO_LOG_LEVEL", "loud", "DEBUG, INFO"),
@@ -95,3 +98,14 @@ def test_every_variable_is_documented() -> None:
     documented = set(re.findall(r"^\| `(AO_[A-Z_]+)` \|", DOCUMENT.read_text(encoding="utf-8"), re.MULTILINE))
     assert read == documented
     assert len(read) > 10
+
+
+def test_the_dns_servers_are_those_of_our_own_pod(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "resolv.conf"
+    monkeypatch.setattr(config, "RESOLV_CONF", file)
+    assert load(REQUIRED).pods.dns_servers == []
+    file.write_text(
+        "# kubelet\nsearch a.svc\nnameserver 10.96.0.10\nnameserver\n"
+        "nameserver 127.0.0.53\nnameserver fd00::a\nnameserver fe80::1%eth0\noptions ndots:5\n"
+    )
+    assert load(REQUIRED).pods.dns_servers == ["10.96.0.10", "fd00::a"]
