@@ -22,9 +22,9 @@ T = TypeVar("T")
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _HOST_PORT = re.compile(r"(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+)(?::([0-9]{1,5}))?")
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
-
-
 RESOLV_CONF = Path("/etc/resolv.conf")
+
+
 class _Edge(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
@@ -98,6 +98,7 @@ def load(environment: Mapping[str, str]) -> Settings:
         isolation_strict=read.boolean("AO_ISOLATION_STRICT", True),
         pull_failure_seconds=read.integer("AO_PULL_FAILURE_SECONDS", 120, 10, 86400),
         canary_service=canary_service,
+        dns_servers=read.addresses("AO_DNS_SERVERS") or _resolvers(),
         **step_resources,
     )
     return Settings(
@@ -111,7 +112,6 @@ def load(environment: Mapping[str, str]) -> Settings:
         manage_policy=read.boolean("AO_ISOLATION_MANAGE_POLICY", True),
         lease_name=read.name("AO_LEASE_NAME", "algorithm-operator"),
         log_level=read.one_of("AO_LOG_LEVEL", "INFO", _LEVELS),
-        dns_servers=read.addresses("AO_DNS_SERVERS") or _resolvers(),
         metrics_port=read.integer("AO_METRICS_PORT", 8080, 1, 65535),
         workers=read.integer("AO_WORKERS", 8, 1, 64),
         pod_name=environment.get("AO_POD_NAME") or os.uname().nodename,
@@ -121,6 +121,22 @@ def load(environment: Mapping[str, str]) -> Settings:
 def _own_namespace() -> str | None:
     file = SERVICE_ACCOUNT / "namespace"
     return file.read_text(encoding="utf-8").strip() if file.exists() else None
+
+
+def _resolvers() -> list[str]:
+    """The DNS servers of our own Pod, which the kubelet has written: the cluster's."""
+    lines = RESOLV_CONF.read_text(encoding="utf-8").splitlines() if RESOLV_CONF.exists() else []
+    words = [line.split() for line in lines]
+    found = [each[1] for each in words if len(each) > 1 and each[0] == "nameserver"]
+    return [address for address in found if _is_remote(address)]
+
+
+def _is_remote(address: str) -> bool:
+    try:
+        # With a % it is of one interface alone.
+        return "%" not in address and not ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return False
 
 
 class _Reader:
@@ -138,22 +154,6 @@ class _Reader:
     def name(self, variable: str, default: str | None) -> str:
         value = self._environment.get(variable, "").strip() or default
         if value is None:
-def _resolvers() -> list[str]:
-    """The DNS servers of our own Pod, which the kubelet has written: the cluster's."""
-    lines = RESOLV_CONF.read_text(encoding="utf-8").splitlines() if RESOLV_CONF.exists() else []
-    words = [line.split() for line in lines]
-    found = [each[1] for each in words if len(each) > 1 and each[0] == "nameserver"]
-    return [address for address in found if _is_remote(address)]
-
-
-def _is_remote(address: str) -> bool:
-    try:
-        # With a % it is of one interface alone.
-        return "%" not in address and not ipaddress.ip_address(address).is_loopback
-    except ValueError:
-        return False
-
-
             raise ConfigError(f"{variable} is not set: it is the name of the operator's own namespace.")
         if not _NAME.fullmatch(value):
             raise ConfigError(
@@ -182,6 +182,15 @@ def _is_remote(address: str) -> bool:
         if not (text.isascii() and text.isdecimal() and low <= int(text) <= high):
             raise ConfigError(f"{variable} is {text!r}: it must be a whole number from {low} to {high}.")
         return int(text)
+
+    def addresses(self, variable: str) -> list[str]:
+        values = self._split(variable)
+        for value in values:
+            try:
+                ipaddress.ip_address(value)
+            except ValueError:
+                raise ConfigError(f"{variable} contains {value!r}, which is not an IP address.") from None
+        return values
 
     def boolean(self, variable: str, default: bool) -> bool:
         text = self._environment.get(variable, "").strip().lower()
@@ -224,12 +233,3 @@ def _is_remote(address: str) -> bool:
 
     def _split(self, variable: str) -> list[str]:
         return [part.strip() for part in self._environment.get(variable, "").split(",") if part.strip()]
-    def addresses(self, variable: str) -> list[str]:
-        values = self._split(variable)
-        for value in values:
-            try:
-                ipaddress.ip_address(value)
-            except ValueError:
-                raise ConfigError(f"{variable} contains {value!r}, which is not an IP address.") from None
-        return values
-
