@@ -43,6 +43,7 @@ func say(format string, args ...any) {
 
 // run does the whole job and returns the exit code of the container.
 func run() int {
+	started := time.Now()
 	signals := catchSignals()
 	self, err := executable()
 	if err != nil {
@@ -71,7 +72,7 @@ func run() int {
 		say("%v. The algorithm was not started.", err)
 		record.fail(exitInternal, err.Error())
 	} else {
-		runAlgorithm(cfg, self, signals, collector, streams, record)
+		runAlgorithm(cfg, self, started, signals, collector, streams, record)
 		streams.finish(record)
 	}
 	if err := collector.send(record); err != nil {
@@ -81,7 +82,7 @@ func run() int {
 }
 
 // runAlgorithm starts the algorithm, waits until it and all it started are dead, and fills in the record.
-func runAlgorithm(cfg *config, self string, signals incoming, c *collector, s *streams, r *exitRecord) {
+func runAlgorithm(cfg *config, self string, born time.Time, signals incoming, c *collector, s *streams, r *exitRecord) {
 	oomBefore, _ := oomKills()
 	fail := func(f *startFailure) {
 		s.notice(f.message)
@@ -106,7 +107,7 @@ func runAlgorithm(cfg *config, self string, signals incoming, c *collector, s *s
 		return
 	}
 	started := time.Now()
-	end := supervise(cfg, child.pid, signals, s)
+	end := supervise(cfg, child.pid, born, signals, s)
 	r.RanSeconds = end.at.Sub(started).Seconds()
 	r.setEnd(end)
 	if child.denied != nil {

@@ -33,6 +33,13 @@ type exitRecord struct {
 	OOMKills *int64 `json:"oomKills,omitempty"`
 	// ThreadsExceeded is there only if the algorithm was ended for it.
 	ThreadsExceeded bool `json:"threadsExceeded,omitempty"`
+	// PeakThreads is the most that were counted at once; absent if nobody counted.
+	PeakThreads int `json:"peakThreads,omitempty"`
+	// DiskExceeded is there only if more was written than may be; DiskBytes is the most that was seen.
+	DiskExceeded bool   `json:"diskExceeded,omitempty"`
+	DiskBytes    *int64 `json:"diskBytes,omitempty"`
+	// FullFilesystems are the paths of disk.filesystems that were seen full.
+	FullFilesystems []string `json:"fullFilesystems,omitempty"`
 	// DeniedSockets counts the sockets that the filter refused, by address family; absent where this kernel does not tell.
 	DeniedSockets map[string]int64 `json:"deniedSockets,omitzero"`
 }
@@ -57,7 +64,8 @@ func (r *exitRecord) fail(code int, message string) {
 func (r *exitRecord) setEnd(end ending) {
 	r.FinishedAt = end.at.UTC()
 	r.TimedOut, r.ThreadsExceeded = end.timedOut, end.threadsExceeded
-	r.MaxRSSBytes = end.maxRSSBytes
+	r.DiskExceeded, r.DiskBytes, r.FullFilesystems = end.diskExceeded, end.diskBytes, end.fullFilesystems
+	r.MaxRSSBytes, r.PeakThreads = end.maxRSSBytes, end.peakThreads
 	if end.status.Signaled() {
 		name := signalName(end.status.Signal())
 		r.Signal = &name
@@ -68,7 +76,7 @@ func (r *exitRecord) setEnd(end ending) {
 	switch {
 	case end.timedOut:
 		r.ExitCode = exitTimeLimit
-	case end.threadsExceeded && r.ExitCode == 0:
+	case (end.threadsExceeded || end.diskExceeded) && r.ExitCode == 0:
 		r.ExitCode = 128 + int(syscall.SIGKILL)
 	case end.stoppedBy != 0 && r.ExitCode == 0:
 		// It was told to stop and stopped politely: that is not a finished run.

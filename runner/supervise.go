@@ -22,14 +22,22 @@ type ending struct {
 	maxRSSBytes     int64 // of the largest process that was reaped
 	timedOut        bool
 	threadsExceeded bool
+	diskExceeded    bool
 	stoppedBy       syscall.Signal // 0: nobody asked it to stop
+	peakThreads     int            // 0: not counted
+	diskBytes       *int64         // the most that was seen; nil: not measured
+	fullFilesystems []string
 }
 
-// supervise waits for the main process, passes signals on and holds the limits. When it returns, everything that the
+// supervise, given when the runner started, waits for the main process, passes signals on and holds the limits. When it returns, everything that the
 // algorithm started has been killed, and its output is in the streams.
-func supervise(cfg *config, pid int, signals incoming, s *streams) ending {
+func supervise(cfg *config, pid int, started time.Time, signals incoming, s *streams) ending {
 	reaper := startReaper(pid)
-	watch := &watch{cfg: cfg, pid: pid, streams: s}
+	watch := &watch{
+		cfg: cfg, pid: pid, streams: s,
+		disk: startDiskWatch(cfg.Disk, "/", started),
+		full: fullWatch{paths: cfg.Disk.Filesystems},
+	}
 	ticks := time.NewTicker(tickInterval)
 	defer ticks.Stop()
 	var end ending
@@ -47,8 +55,7 @@ func supervise(cfg *config, pid int, signals incoming, s *streams) ending {
 			watch.tick()
 		}
 	}
-	end.timedOut, end.threadsExceeded, end.stoppedBy = watch.timedOut, watch.threadsExceeded, watch.stoppedBy
-
+	watch.full.look() // before what holds its files is killed
 	if !watch.ending() {
 		s.drained(lingerTime)
 	}
@@ -59,6 +66,7 @@ func supervise(cfg *config, pid int, signals incoming, s *streams) ending {
 	}
 	s.drained(reapTime)
 	end.maxRSSBytes = reaper.maxRSS()
+	watch.finish(&end)
 	return end
 }
 
@@ -76,10 +84,14 @@ type watch struct {
 	cfg             *config
 	pid             int
 	streams         *streams
+	disk            *diskWatch
+	full            fullWatch
 	killAt          time.Time // zero: it may run on
 	timedOut        bool
 	threadsExceeded bool
+	diskExceeded    bool
 	stoppedBy       syscall.Signal
+	peakThreads     int
 }
 
 func (w *watch) ending() bool { return !w.killAt.IsZero() }
@@ -109,14 +121,41 @@ func (w *watch) tick() {
 		syscall.Kill(-w.pid, syscall.SIGTERM)
 	}
 	if !w.ending() && os.Getpid() == 1 {
-		if threads := countThreads(); threads > w.cfg.MaxThreads {
+		threads := countThreads()
+		w.peakThreads = max(w.peakThreads, threads)
+		if threads > w.cfg.MaxThreads {
 			w.threadsExceeded = true
 			w.streams.notice(fmt.Sprintf("Thread limit exceeded: %d threads, the limit is %d", threads, w.cfg.MaxThreads))
 			w.end(0)
 		}
 	}
+	if !w.ending() && w.disk.exceeded() {
+		w.diskLimitExceeded()
+		w.end(0)
+	}
+	w.full.look()
 	// Again at every tick: what forks may slip through once.
 	if w.ending() && !time.Now().Before(w.killAt) {
 		killAll(w.pid)
 	}
+}
+
+func (w *watch) diskLimitExceeded() {
+	w.diskExceeded = true
+	w.streams.notice(fmt.Sprintf("Disk limit exceeded: %d bytes were written, the limit is %d", w.disk.peak.Load(), w.cfg.Disk.LimitBytes))
+}
+
+// finish takes a last look, now that everything is dead, and tells what was seen.
+func (w *watch) finish(end *ending) {
+	if w.disk != nil {
+		w.disk.finish()
+		if !w.diskExceeded && w.disk.exceeded() {
+			w.diskLimitExceeded()
+		}
+		peak := w.disk.peak.Load()
+		end.diskBytes = &peak
+	}
+	w.full.look()
+	end.timedOut, end.threadsExceeded, end.diskExceeded = w.timedOut, w.threadsExceeded, w.diskExceeded
+	end.stoppedBy, end.peakThreads, end.fullFilesystems = w.stoppedBy, w.peakThreads, w.full.full
 }

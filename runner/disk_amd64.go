@@ -1,0 +1,3 @@
+package main
+
+const sysFstatat = 262 // newfstatat

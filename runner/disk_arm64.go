@@ -1,0 +1,3 @@
+package main
+
+const sysFstatat = 79 // newfstatat
