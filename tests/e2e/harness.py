@@ -28,6 +28,8 @@ from tests.e2e.kube import ApiError, Kube, Object, eventually
 
 TERMINAL: Final = ("Succeeded", "Failed", "Cancelled")
 SMALL: Final[Object] = {"cpu": "100m", "memory": "128Mi"}
+SCRATCH: Final[Object] = {"size": "128Mi"}
+"""What a probe may write, unless its Algorithm says otherwise: the default of 30G fits few small machines."""
 SCRIPT: Final[Object] = {"slug": "script", "kind": "Anything"}
 RESULTS: Final[Object] = {"slug": "results", "kind": "Anything"}
 OPERATOR_NAMESPACE: Final = "algorithm-operator-system"
@@ -255,11 +257,13 @@ class Namespace:
         **spec: Any,
     ) -> Object:
         """An Algorithm, by default small and of the probe image; further fields of spec by their names in the API
-        (`resources=None` leaves the field out). Waits until it is Ready unless told not to."""
+        (`resources=None` leaves the field out; what they leave out of scratch is small). Waits until it is Ready unless
+        told not to."""
+        if spec.get("resources", SMALL) is not None:
+            spec["resources"] = {"scratch": SCRATCH, **spec.get("resources", SMALL)}
         body: Object = {
             "image": {"reference": image or self.image},
             "interfaces": [{"inputs": list(inputs), "outputs": list(outputs)}],
-            "resources": SMALL,
             "timeLimitSeconds": 120,
             "collectSeconds": 60,
             **spec,
