@@ -32,6 +32,7 @@ Namespace = Annotated[
 Context = Annotated[str | None, typer.Option("--context", help="Context of the kubeconfig.")]
 Kubeconfig = Annotated[str | None, typer.Option("--kubeconfig", help="Default: as kubectl does.")]
 JobName = Annotated[str, typer.Argument(metavar="JOB", help="Name of an AlgorithmJob.")]
+SomeJobs = Annotated[list[str] | None, typer.Argument(metavar="JOB...", help="Names of AlgorithmJobs.")]
 
 
 @app.command()
@@ -146,16 +147,38 @@ def get(
 @app.command()
 def logs(
     job: JobName,
-    stderr: Annotated[bool, typer.Option("--stderr", help="What it wrote to stderr, not to stdout.")] = False,
-    follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on while the job runs.")] = False,
+    stdout: Annotated[bool, typer.Option("--stdout", help="Only what it wrote to stdout.")] = False,
+    stderr: Annotated[
+        bool, typer.Option("--stderr", help="Only what it wrote to stderr; to our stdout.")
+    ] = False,
+    combined: Annotated[
+        bool, typer.Option("--combined", help="Both in one, a line each with its time and stream.")
+    ] = False,
+    follow: Annotated[
+        bool, typer.Option("-f", "--follow", help="From the start of the job to its end.")
+    ] = False,
+    attempt: Annotated[
+        int | None, typer.Option("--attempt", metavar="N", min=1, help="Default: the last.")
+    ] = None,
+    raw: Annotated[
+        bool, typer.Option("--raw", help="Byte by byte: control characters are not escaped.")
+    ] = False,
     namespace: Namespace = None,
     context: Context = None,
     kubeconfig: Kubeconfig = None,
 ) -> None:
-    """Print what the algorithm wrote: of a finished job from its store, of a running one from its Pod."""
-    from algorithm_operator.cli import commands
+    """Print what the algorithm wrote, stdout to stdout and stderr to stderr.
 
-    commands.logs(_cluster(namespace, context, kubeconfig), job, stderr=stderr, follow=follow)
+    Of a finished job from its store; of a running one from its Pod, where most clusters have both streams mixed.
+    """
+    from algorithm_operator.cli import commands
+    from algorithm_operator.cli.errors import UsageError
+    from algorithm_operator.cli.logs import Asked
+
+    if stdout + stderr + combined > 1:
+        raise UsageError("Take one of --stdout, --stderr and --combined.")
+    asked = Asked(stdout, stderr, combined, follow, raw, attempt)
+    commands.logs(_cluster(namespace, context, kubeconfig), job, asked)
 
 
 @app.command()
@@ -170,12 +193,38 @@ def explain(
 
 @app.command()
 def cancel(
-    job: JobName, namespace: Namespace = None, context: Context = None, kubeconfig: Kubeconfig = None
+    job: SomeJobs = None,
+    all_: Annotated[
+        bool, typer.Option("--all", help="Every job of the namespace that has not ended.")
+    ] = False,
+    namespace: Namespace = None,
+    context: Context = None,
+    kubeconfig: Kubeconfig = None,
 ) -> None:
-    """End a job. It cannot be taken back."""
+    """End jobs. It cannot be taken back; logs are kept, outputs are not."""
     from algorithm_operator.cli import commands
 
-    commands.cancel(_cluster(namespace, context, kubeconfig), job)
+    commands.cancel(_cluster(namespace, context, kubeconfig), job or [], all_=all_)
+
+
+@app.command()
+def suspend(
+    job: SomeJobs = None, namespace: Namespace = None, context: Context = None, kubeconfig: Kubeconfig = None
+) -> None:
+    """Hold jobs back before they start."""
+    from algorithm_operator.cli import commands
+
+    commands.suspend(_cluster(namespace, context, kubeconfig), job or [], held=True)
+
+
+@app.command()
+def resume(
+    job: SomeJobs = None, namespace: Namespace = None, context: Context = None, kubeconfig: Kubeconfig = None
+) -> None:
+    """Let suspended jobs start."""
+    from algorithm_operator.cli import commands
+
+    commands.suspend(_cluster(namespace, context, kubeconfig), job or [], held=False)
 
 
 @app.command()

@@ -35,7 +35,7 @@ ADVICE: dict[Reason, str] = {
     Reason.PREDECESSOR_LEAVING: _WAIT,
     Reason.NAME_TAKEN: "Delete that Pod, or run the job under another name.",
     Reason.RETRYING: _WAIT,
-    Reason.SUSPENDED: 'kubectl patch algojob JOB --type merge -p \'{"spec":{"suspend":false}}\' starts it.',
+    Reason.SUSPENDED: "kubectl algorithm resume JOB starts it.",
     Reason.ACCEPTED: _WAIT,
     Reason.SCHEDULED: _WAIT,
     Reason.STAGED: _WAIT,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rich.markup import escape
@@ -14,14 +14,14 @@ from algorithm_operator.api.interface import Interface
 from algorithm_operator.api.job import State
 from algorithm_operator.api.text import quoted, shown
 from algorithm_operator.cli import jobs, results, show, transfer
-from algorithm_operator.cli.connection import AlreadyExistsError, Cluster, Kind, Object
+from algorithm_operator.cli.connection import AlreadyExistsError, Cluster, Kind, Object, UnreachableError
 from algorithm_operator.cli.each import Case, cases_of_csv, cases_of_folder
 from algorithm_operator.cli.errors import FAILED, CliError, UsageError
 from algorithm_operator.cli.explain import explain as explained
 from algorithm_operator.cli.inputs import Place, parse_inputs, parse_place
 from algorithm_operator.cli.jobs import Job, Wish
 from algorithm_operator.cli.lease import open_store
-from algorithm_operator.cli.logs import print_log
+from algorithm_operator.cli.logs import Asked, print_logs
 from algorithm_operator.cli.progress import follow as follow_job
 
 
@@ -63,6 +63,10 @@ def download(cluster: Cluster, what: str, folder: Path | None) -> None:
     with open_store(cluster, job.output_store, show.note) as store, show.transferring() as begin:
         files = results.fetch(store, job, target, begin)
     show.fetched(files)
+    if job.logs_apart is not None:
+        show.note(
+            f"the logs are kept apart, in DataStore {shown(job.logs_apart)}: kubectl algorithm logs {job.name}"
+        )
     if job.status.state is not State.SUCCEEDED:
         raise CliError(f"Job {quoted(job.name)} has no outputs: {_why(job)}")
 
@@ -231,9 +235,9 @@ def get(cluster: Cluster, name: str | None, *, as_json: bool) -> None:
         show.note(f"there are no jobs in namespace {shown(cluster.namespace)}")
 
 
-def logs(cluster: Cluster, name: str, *, stderr: bool, follow: bool) -> None:
-    """`logs JOB [--stderr]`."""
-    print_log(cluster, jobs.find_job(cluster, name), stderr=stderr, follow=follow)
+def logs(cluster: Cluster, name: str, asked: Asked) -> None:
+    """`logs JOB [--stdout|--stderr|--combined] …`."""
+    print_logs(cluster, jobs.find_job(cluster, name), asked)
 
 
 def explain(cluster: Cluster, name: str) -> None:
@@ -244,10 +248,36 @@ def explain(cluster: Cluster, name: str) -> None:
     show.explanation(explained(job, pod))
 
 
-def cancel(cluster: Cluster, name: str) -> None:
-    """`cancel JOB`."""
-    job = jobs.cancel(cluster, name)
-    if job.finished:
-        show.note(f"job {shown(name)} is finished already: {job.status.state}")
+def cancel(cluster: Cluster, names: Sequence[str], *, all_: bool) -> None:
+    """`cancel JOB... | --all`."""
+    _each(cluster, names, all_, lambda job: jobs.cancel(cluster, job))
+
+
+def suspend(cluster: Cluster, names: Sequence[str], *, held: bool) -> None:
+    """`suspend JOB...` and `resume JOB...`."""
+    _each(cluster, names, False, lambda job: jobs.suspend(cluster, job, held))
+
+
+def _each(cluster: Cluster, names: Sequence[str], all_: bool, change: Callable[[Job], str]) -> None:
+    """Change each job and say what came of it; what cannot be done for one does not keep the others."""
+    if bool(names) == all_:
+        raise UsageError("Name the jobs, or say --all; not both.")
+    if all_:
+        listed = [jobs.job_of(body) for body in cluster.list(Kind.JOBS)]
+        found: list[Job | str] = [job for job in listed if not job.finished]
+        if not found:
+            show.note(f"no job of namespace {shown(cluster.namespace)} is waiting or running")
     else:
-        show.out.print(f"job {escape(job.name)} is being cancelled")
+        found = list(dict.fromkeys(names))
+    failed = False
+    for one in found:
+        try:
+            job = jobs.find_job(cluster, one) if isinstance(one, str) else one
+            show.out.print(escape(change(job)))
+        except UnreachableError:
+            raise
+        except CliError as error:
+            failed = True
+            show.err.print(escape(f"error: {error}"))
+    if failed:
+        sys.exit(FAILED)

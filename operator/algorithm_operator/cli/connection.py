@@ -120,14 +120,20 @@ class Cluster:
             return dict(json.loads(answer.data))
         return None
 
-    def pod_log(self, name: str, container: str, *, follow: bool = False) -> Iterator[bytes] | None:
-        """What the container wrote so far, in pieces; None if there is no such Pod."""
+    def pod_log(
+        self, name: str, container: str, *, follow: bool = False, **options: str | bool
+    ) -> Iterator[bytes] | None:
+        """What the container wrote so far, in pieces; None if there is no such Pod.
+
+        `options` are the API's: `stream` (Stdout, Stderr; not every cluster honours it) and `timestamps`.
+        """
         with _errors(self.api):
             answer = self._core.read_namespaced_pod_log(
                 name,
                 self.namespace,
                 container=container,
                 follow=follow,
+                **options,
                 _preload_content=False,
                 _request_timeout=None if follow else TIMEOUT_SECONDS,
             )

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from algorithm_operator.api.conditions import Condition
+from algorithm_operator.api.conditions import Condition, ConditionType, find
 from algorithm_operator.api.job import State
 from algorithm_operator.api.reasons import Reason, sentence
 from algorithm_operator.api.text import shown
@@ -28,6 +28,7 @@ class Explanation:
     fault: str | None
     evidence: list[str]
     advice: str | None
+    warning: str | None = None
 
 
 def explain(job: Job, pod: Mapping[str, Any] | None = None) -> Explanation:
@@ -49,7 +50,16 @@ def explain(job: Job, pod: Mapping[str, Any] | None = None) -> Explanation:
         fault=FAULT.get(status.blame or ""),
         evidence=[*_evidence(job), *(_pod_evidence(pod) if pod else [])],
         advice=advice(reason, job.name),
+        warning=warning(job),
     )
+
+
+def warning(job: Job) -> str | None:
+    """What a job's owner should look at although it did not fail."""
+    said = find(job.status.conditions, ConditionType.STDERR_OUTPUT)
+    if said is None or said.status != "True":
+        return None
+    return f"{shown(said.message, 2048)} Read it: kubectl algorithm logs {job.name} --stderr"
 
 
 def waits_for(job: Job) -> Condition | None:
@@ -95,6 +105,8 @@ def _evidence(job: Job) -> Iterator[str]:
             f"{name} {value:g}" for name, value in parts.items() if value is not None
         )
     for condition in status.conditions:
+        if condition.type == ConditionType.STDERR_OUTPUT:
+            continue  # the warning
         text = shown(condition.message, 2048)
         yield f"condition {shown(condition.type, 64)}={condition.status} {shown(condition.reason, 64)}" + (
             f": {text}" if text and text != shown(status.message or "", 2048) else ""

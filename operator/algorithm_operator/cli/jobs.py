@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from algorithm_operator.api.base import API_VERSION
-from algorithm_operator.api.job import TERMINAL, AlgorithmJobSpec, AlgorithmJobStatus
+from algorithm_operator.api.job import TERMINAL, AlgorithmJobSpec, AlgorithmJobStatus, Attempt, State
 from algorithm_operator.api.text import quoted, shown
 from algorithm_operator.cli.connection import Cluster, Kind, Object
 from algorithm_operator.cli.errors import CliError, UsageError
@@ -43,12 +43,21 @@ class Job:
         return self.status.algorithm.output_store if self.status.algorithm else None
 
     @property
+    def logs_apart(self) -> str | None:
+        """The DataStore that keeps its logs instead of the output store, if its Algorithm says so."""
+        policy = self.status.algorithm.log_policy if self.status.algorithm else None
+        return policy.store.name if policy is not None and policy.store is not None else None
+
+    @property
+    def last_attempt(self) -> Attempt | None:
+        """The attempt that runs, or ran last."""
+        return max(self.status.attempts, key=lambda each: each.number, default=None)
+
+    @property
     def folder(self) -> str | None:
-        """The folder of its last attempt, below the root of the output store."""
-        if not self.status.attempts:
-            return None
-        last = max(each.number for each in self.status.attempts)
-        return attempt_folder(self.name, self.uid, last)
+        """The folder of its last attempt, below the root of the store."""
+        last = self.last_attempt
+        return attempt_folder(self.name, self.uid, last.number) if last is not None else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,13 +132,36 @@ def find_job(cluster: Cluster, name: str) -> Job:
     return job_of(body)
 
 
-def cancel(cluster: Cluster, name: str) -> Job:
-    """Ask the operator to end the job. It cannot be taken back; a finished job stays as it is."""
-    job = find_job(cluster, name)
+def cancel(cluster: Cluster, job: Job) -> str:
+    """Ask the operator to end the job, and say what comes of it. A finished job stays as it is."""
+    name = quoted(job.name)
     if job.finished:
-        return job
-    cluster.patch(Kind.JOBS, name, {"spec": {"cancel": True}})
-    return find_job(cluster, name)
+        return f"job {name} is finished already: {job.status.state}"
+    if job.spec.cancel:
+        return f"job {name} is being cancelled already"
+    cluster.patch(Kind.JOBS, job.name, {"spec": {"cancel": True}})
+    if job.status.state is State.COLLECTING:
+        return f"job {name} is being cancelled; its algorithm has ended, so it may still succeed"
+    return f"job {name} is being cancelled"
+
+
+def suspend(cluster: Cluster, job: Job, held: bool) -> str:
+    """Hold the job back before its start, or let it go, and say what comes of it.
+
+    :raises CliError: it has started, so it cannot be held back.
+    """
+    name = quoted(job.name)
+    if job.finished:
+        return f"job {name} is finished already: {job.status.state}"
+    if job.spec.suspend == held:
+        return f"job {name} is " + ("suspended already" if held else "not suspended")
+    if held and job.status.attempts:
+        raise CliError(
+            f"job {name} is {job.status.state}: it has started and cannot be suspended any more; "
+            "kubectl algorithm cancel ends it"
+        )
+    cluster.patch(Kind.JOBS, job.name, {"spec": {"suspend": held}})
+    return f"job {name} " + ("is suspended; kubectl algorithm resume starts it" if held else "goes on")
 
 
 def poll_seconds(jobs: int) -> float:

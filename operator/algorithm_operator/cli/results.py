@@ -19,7 +19,7 @@ from algorithm_operator.contract.manifest import Manifest
 from algorithm_operator.contract.paths import check_store_path
 
 MANIFEST, FAILURE = "manifest.json", "failure.json"
-LOG_FILES = ("logs/stdout.log", "logs/stderr.log")
+LOG_FILES = ("logs/stdout.log", "logs/stderr.log", "logs/combined.jsonl")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,9 @@ def _succeeded(
         )
     ]
     manifest = read_manifest(manifest_file.read_bytes(), job)
-    files = [output.file for output in manifest.outputs if output.file is not None] + manifest.logs
+    files = [output.file for output in manifest.outputs if output.file is not None]
+    if job.logs_apart is None:
+        files += manifest.logs
     for file in files:
         if why := check_store_path(file.path):
             raise DifferenceError(f"The manifest names the path {quoted(file.path)}: {why}")

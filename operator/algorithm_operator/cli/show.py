@@ -28,7 +28,7 @@ from rich.text import Text
 
 from algorithm_operator.api.job import State
 from algorithm_operator.api.text import shown
-from algorithm_operator.cli.explain import Explanation, waits_for
+from algorithm_operator.cli.explain import Explanation, waits_for, warning
 from algorithm_operator.cli.jobs import Job
 from algorithm_operator.cli.progress import Moment, clock
 from algorithm_operator.cli.results import Fetched
@@ -90,6 +90,8 @@ def jobs(found: Sequence[Job]) -> None:
         ran = job.status.timing.ran_seconds if job.status.timing else None
         held = waits_for(job)
         reason = held.reason if held else job.status.reason or ""
+        if warning(job) is not None:
+            reason += " (wrote to stderr)"
         table.add_row(
             text(job.name),
             text(job.spec.algorithm_ref.name),
@@ -122,6 +124,8 @@ def job(one: Job) -> None:
         grid.add_row("message", text(status.message, 1024))
     if status.blame:
         grid.add_row("blame", text(status.blame))
+    if (warned := warning(one)) is not None:
+        grid.add_row("[yellow]warning[/]", text(warned, 2048))
     for attempt in status.attempts:
         node = f" on {text(attempt.node)}" if attempt.node else ""
         grid.add_row(f"attempt {attempt.number}", f"{text(attempt.pod)}{node}  {text(attempt.reason or '')}")
@@ -201,6 +205,8 @@ def explanation(found: Explanation) -> None:
     out.print(f"[bold]verdict[/]   {escape(found.verdict)}")
     if found.fault:
         out.print(f"[bold]fault of[/]  {escape(found.fault)}")
+    if found.warning:
+        out.print(f"[bold yellow]warning[/]   {escape(found.warning)}")
     for line in found.evidence:
         out.print(f"[bold]evidence[/]  {escape(line)}")
     if found.advice:

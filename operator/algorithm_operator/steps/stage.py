@@ -49,6 +49,8 @@ def run(roots: Roots, environment: Mapping[str, str]) -> int:
         )
         return error.code
     termination.write(roots, report)
+    # To stdout alone: the CLI tells by it whether the cluster's API keeps stdout and stderr of a container apart.
+    print(f"staged {report.input_bytes} bytes of inputs; the network was seen closed", flush=True)
     return STAGE_OK
 
 

@@ -139,18 +139,58 @@ def test_no_such_job(call: Call, command: str, capsys: Any) -> None:
     assert 'There is no job "none" in namespace imaging' in capsys.readouterr().err
 
 
-def test_cancel(call: Call, cluster: MemoryCluster) -> None:
-    call("run", "brain", "-i", "a=1", "--name", "one", "--no-wait")
-    assert call("cancel", "one") == 0
+def test_cancel(call: Call, cluster: MemoryCluster, capsys: Any) -> None:
+    for name in ("one", "two", "over"):
+        call("run", "brain", "-i", "a=1", "--name", name, "--no-wait")
+    cluster.finish("two", state="Collecting")
+    cluster.finish("over", state="Succeeded")
+    capsys.readouterr()
+    assert call("cancel", "one", "two", "over", "one") == 0
+    assert capsys.readouterr().out.splitlines() == [
+        'job "one" is being cancelled',
+        'job "two" is being cancelled; its algorithm has ended, so it may still succeed',
+        'job "over" is finished already: Succeeded',
+    ]
     assert spec_of(cluster, "one")["cancel"] is True
-
-
-def test_cancel_leaves_a_finished_job(call: Call, cluster: MemoryCluster, capsys: Any) -> None:
-    call("run", "brain", "-i", "a=1", "--name", "one", "--no-wait")
-    cluster.finish("one", state="Succeeded")
+    assert "cancel" not in spec_of(cluster, "over")
     assert call("cancel", "one") == 0
-    assert "finished already" in capsys.readouterr().err
-    assert "cancel" not in spec_of(cluster, "one")
+    assert "is being cancelled already" in capsys.readouterr().out
+
+
+def test_cancel_all(call: Call, cluster: MemoryCluster, capsys: Any) -> None:
+    assert call("cancel") == call("cancel", "x", "--all") == 2
+    for name in ("one", "two"):
+        call("run", "brain", "-i", "a=1", "--name", name, "--no-wait")
+    cluster.finish("two", state="Failed")
+    capsys.readouterr()
+    assert call("cancel", "--all") == 0
+    assert capsys.readouterr().out == 'job "one" is being cancelled\n'
+    cluster.finish("one", state="Cancelled")
+    assert call("cancel", "--all") == 0
+    assert "no job of namespace imaging is waiting or running" in capsys.readouterr().err
+
+
+def test_suspend_and_resume(call: Call, cluster: MemoryCluster, capsys: Any) -> None:
+    for name in ("one", "started"):
+        call("run", "brain", "-i", "a=1", "--name", name, "--no-wait")
+    cluster.finish("started", state="Running", attempts=[{"number": 1, "pod": "started-1-run"}])
+    capsys.readouterr()
+    assert call("suspend", "none", "started", "one") == 1, "one of them could not be"
+    said = capsys.readouterr()
+    assert 'There is no job "none"' in said.err
+    assert 'job "started" is Running: it has started and cannot be suspended any more' in said.err
+    assert 'job "one" is suspended' in said.out
+    assert spec_of(cluster, "one")["suspend"] is True
+    assert "suspend" not in spec_of(cluster, "started")
+    assert call("suspend", "one") == 0
+    assert call("resume", "one") == 0
+    assert call("resume", "one") == 0
+    assert capsys.readouterr().out.splitlines() == [
+        'job "one" is suspended already',
+        'job "one" goes on',
+        'job "one" is not suspended',
+    ]
+    assert spec_of(cluster, "one")["suspend"] is False
 
 
 def test_lists_and_details(call: Call, cluster: MemoryCluster, capsys: Any) -> None:
@@ -225,7 +265,18 @@ def test_help_needs_no_cluster(call: Call, monkeypatch: pytest.MonkeyPatch, caps
     monkeypatch.setattr(connection, "connect", lambda target: pytest.fail("help asked for a cluster"))
     assert call("--help") == 0
     listed = capsys.readouterr().out
-    for command in ("upload", "download", "run", "get", "logs", "explain", "cancel", "version"):
+    for command in (
+        "upload",
+        "download",
+        "run",
+        "get",
+        "logs",
+        "explain",
+        "cancel",
+        "suspend",
+        "resume",
+        "version",
+    ):
         assert command in listed
         assert call(command, "--help") == 0
 

@@ -24,6 +24,22 @@ def condition(type_: str, status: str, reason: str, message: str = "", at: str =
     return {"type": type_, "status": status, "reason": reason, "message": message, "lastTransitionTime": at}
 
 
+def test_stderr_is_a_warning_and_no_verdict() -> None:
+    found = explain(
+        job(
+            state="Succeeded",
+            reason="Completed",
+            conditions=[condition("StderrOutput", "True", "StderrOutput", f"wrote 8 bytes {EVIL}")],
+        )
+    )
+    assert found.verdict == "Succeeded, Completed"
+    assert found.warning is not None
+    assert found.warning.startswith("wrote 8 bytes \\x1b[2J")
+    assert found.warning.endswith("kubectl algorithm logs case-1 --stderr")
+    assert not any("StderrOutput" in line for line in found.evidence)
+    assert explain(job(state="Succeeded")).warning is None
+
+
 def test_every_reason_has_advice() -> None:
     assert set(ADVICE) == set(Reason)
 
@@ -132,7 +148,7 @@ def test_waiting() -> None:
 def test_suspended() -> None:
     found = explain(job(state="Suspended", conditions=[condition("Suspended", "True", "Suspended")]))
     assert "spec.suspend is true" in found.verdict
-    assert "patch algojob case-1" in str(found.advice)
+    assert "kubectl algorithm resume case-1" in str(found.advice)
 
 
 def test_nobody_looked() -> None:
