@@ -318,7 +318,7 @@ def test_the_script_tells_open_from_closed(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("PROBE_ONCE", "false")
     monkeypatch.setenv("HOST_IP", "127.0.0.1")
     monkeypatch.setenv("DEAD_PORT", str(dead.server_address[1]))
-    script = probe.SCRIPT.replace("= 20.0, 3.0, 0.5, 0.1", "= 0.6, 0.3, 0.5, 0.05")
+    script = probe.SCRIPT.replace("= 12.0, 3.0, 0.5, 0.1", "= 0.6, 0.3, 0.5, 0.05")
     assert script != probe.SCRIPT
     exec(script, {"open": lambda *_: File()})
     server.close()

@@ -46,7 +46,7 @@ def dial(target):
             last = False
         time.sleep(PAUSE)
     target.update(attempts=tries, opened=opened, openUntil=until, isOpen=last)
-LONGEST, SETTLED, TRY, PAUSE = 20.0, 3.0, 0.5, 0.1
+LONGEST, SETTLED, TRY, PAUSE = 12.0, 3.0, 0.5, 0.1
 ONCE = os.environ["PROBE_ONCE"] == "true"
 targets = json.loads(os.environ["PROBE_TARGETS"])
 for target in targets:
