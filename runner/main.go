@@ -83,7 +83,8 @@ func run() int {
 
 // runAlgorithm starts the algorithm, waits until it and all it started are dead, and fills in the record.
 func runAlgorithm(cfg *config, self string, born time.Time, signals incoming, c *collector, s *streams, r *exitRecord) {
-	oomBefore, _ := oomKills()
+	groups := ownCgroups()
+	oomBefore, _ := groups.oomKills()
 	fail := func(f *startFailure) {
 		s.notice(f.message)
 		r.fail(f.code, f.message)
@@ -113,10 +114,11 @@ func runAlgorithm(cfg *config, self string, born time.Time, signals incoming, c 
 	if child.denied != nil {
 		r.DeniedSockets = child.denied.counts()
 	}
-	if oomAfter, known := oomKills(); known {
+	if oomAfter, known := groups.oomKills(); known {
 		kills := oomAfter - oomBefore
 		r.OOMKills = &kills
 	}
+	r.setUse(groups)
 }
 
 // executable is the runner's own path. /proc is asked first, but an image need not have it.

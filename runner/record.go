@@ -28,7 +28,12 @@ type exitRecord struct {
 	Stdout         streamRecord `json:"stdout"`
 	Stderr         streamRecord `json:"stderr"`
 	LastStderrLine string       `json:"lastStderrLine"`
-	MaxRSSBytes    int64        `json:"maxRssBytes"`
+	// MaxRSSBytes is the peak of the largest process; PeakMemoryBytes that of the container, if its cgroup tells.
+	MaxRSSBytes     int64 `json:"maxRssBytes"`
+	PeakMemoryBytes int64 `json:"peakMemoryBytes"`
+	// CPUSeconds of all processes that were reaped, user and system.
+	CPUSeconds float64     `json:"cpuSeconds"`
+	LimitsSeen *limitsSeen `json:"limitsSeen,omitempty"`
 	// OOMKills counts processes of the container that the kernel killed for want of memory; absent if no cgroup is visible.
 	OOMKills *int64 `json:"oomKills,omitempty"`
 	// ThreadsExceeded is there only if the algorithm was ended for it.
@@ -58,6 +63,19 @@ func newExitRecord(now time.Time) *exitRecord {
 func (r *exitRecord) fail(code int, message string) {
 	r.ExitCode, r.StartError = code, &message
 	r.FinishedAt = time.Now().UTC()
+}
+
+// setUse takes over what the algorithm used and was held to, when everything that it started was reaped.
+func (r *exitRecord) setUse(groups cgroups) {
+	var usage syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_CHILDREN, &usage) == nil {
+		r.CPUSeconds = float64(usage.Utime.Nano()+usage.Stime.Nano()) / 1e9
+	}
+	if r.PeakMemoryBytes = groups.peakMemory(); r.PeakMemoryBytes == 0 {
+		r.PeakMemoryBytes = r.MaxRSSBytes
+	}
+	limits := groups.limits()
+	r.LimitsSeen = &limits
 }
 
 // setEnd takes over how the main process ended.

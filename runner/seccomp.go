@@ -20,10 +20,15 @@ const (
 	seccompUserNotify  = 0x7fc00000
 	seccompAllow       = 0x7fff0000
 
-	// Offsets in struct seccomp_data. Both processors are little-endian: the low word of args[0] comes first.
+	// Offsets in struct seccomp_data. Both processors are little-endian: the low word of an argument comes first.
 	offsetNumber = 0
 	offsetArch   = 4
 	offsetArg0   = 16
+	offsetArg1   = 24
+	offsetArg2   = 32
+
+	prioUser      = 2
+	ioprioWhoUser = 3
 
 	sysIoUringSetup    = 425 // the same numbers on amd64 and arm64
 	sysIoUringRegister = 427
@@ -31,7 +36,8 @@ const (
 
 // filter builds the BPF program. Of sockets it lets only AF_UNIX through, unless sockets is true; what becomes of the
 // others is refusal. In every case foreign system call tables (i386, x32, 32-bit ARM) are deadly and io_uring does not
-// exist: both are ways round a filter that looks at system calls.
+// exist: both are ways round a filter that looks at system calls. Limits and priorities of other processes are not to be
+// set: the runner is the same user, and blind without descriptors, late behind everybody else.
 func filter(sockets bool, refusal uint32) []syscall.SockFilter {
 	load := func(offset uint32) syscall.SockFilter {
 		return syscall.SockFilter{Code: syscall.BPF_LD | syscall.BPF_W | syscall.BPF_ABS, K: offset}
@@ -52,6 +58,31 @@ func filter(sockets bool, refusal uint32) []syscall.SockFilter {
 		jump(syscall.BPF_JGE, sysIoUringSetup, 0, 2),
 		jump(syscall.BPF_JGT, sysIoUringRegister, 1, 0),
 		answer(seccompErrno | uint32(syscall.ENOSYS)),
+
+		jump(syscall.BPF_JEQ, syscall.SYS_PRLIMIT64, 6, 0),
+		jump(syscall.BPF_JEQ, syscall.SYS_SCHED_SETSCHEDULER, 9, 0),
+		jump(syscall.BPF_JEQ, syscall.SYS_SCHED_SETPARAM, 8, 0),
+		jump(syscall.BPF_JEQ, sysSchedSetattr, 7, 0),
+		jump(syscall.BPF_JEQ, syscall.SYS_SETPRIORITY, 9, 0),
+		jump(syscall.BPF_JEQ, syscall.SYS_IOPRIO_SET, 10, 0),
+		jump(syscall.BPF_JA, 14, 0, 0), // none of them
+		// prlimit64(pid, resource, new limits or null, …)
+		load(offsetArg2),
+		jump(syscall.BPF_JEQ, 0, 0, 2),
+		load(offsetArg2 + 4),
+		jump(syscall.BPF_JEQ, 0, 8, 0), // it only asks
+		// sched_set…(pid, …)
+		load(offsetArg0),
+		jump(syscall.BPF_JEQ, 0, 6, 7),
+		// setpriority(process, group or user, who, …), ioprio_set(process, group or user, who, …): nobody's user
+		load(offsetArg0),
+		jump(syscall.BPF_JGE, prioUser, 5, 2),
+		load(offsetArg0),
+		jump(syscall.BPF_JGE, ioprioWhoUser, 3, 0),
+		load(offsetArg1),
+		jump(syscall.BPF_JEQ, 0, 0, 1),
+		answer(seccompAllow), // itself
+		answer(seccompErrno | uint32(syscall.EPERM)),
 	}
 	if !sockets {
 		program = append(program,
