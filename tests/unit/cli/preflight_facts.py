@@ -127,9 +127,15 @@ def store(name: str = "results", *, default: bool = True) -> dict[str, Any]:
     }
 
 
-def claim(name: str = "results", phase: str = "Bound", mode: str = "ReadWriteMany") -> dict[str, Any]:
+def claim(
+    name: str = "results", phase: str = "Bound", mode: str = "ReadWriteMany", of: str = ""
+) -> dict[str, Any]:
     """A PersistentVolumeClaim."""
-    return {"metadata": {"name": name}, "spec": {"accessModes": [mode]}, "status": {"phase": phase}}
+    return {
+        "metadata": {"name": name},
+        "spec": {"accessModes": [mode], "storageClassName": of},
+        "status": {"phase": phase},
+    }
 
 
 def tried(name: str, opened: int = 0, until: float | None = None, *, is_open: bool = False) -> Tried:

@@ -30,7 +30,8 @@ def judged(
 ) -> list[Check]:
     given = {"AO_WATCH_NAMESPACES": watch, "AO_ISOLATION_MANAGE_POLICY": str(managed).lower()}
     operator = installation(deployment(**given))
-    return list(namespaces.judge(found or namespace(**changes), operator, ["T4"], gpu_nodes, GUARDS))
+    around = namespaces.Around(operator, ["T4"], gpu_nodes, GUARDS, ["late"])
+    return list(namespaces.judge(found or namespace(**changes), around))
 
 
 def test_a_good_namespace_passes_everything() -> None:
@@ -151,6 +152,9 @@ def test_default_store(stores: list[Any], level: Level, words: str) -> None:
         ),
         pytest.param([claim(mode="ReadWriteOncePod")], 2, Level.WARN, "same time", id="one Pod"),
         pytest.param([claim(phase="Pending")], 2, Level.WARN, "WaitForFirstConsumer", id="pending"),
+        pytest.param(
+            [claim(phase="Pending", of="late")], 2, Level.PASS, "first Pod", id="pending, as it should"
+        ),
         pytest.param([claim(phase="Lost")], 2, Level.FAIL, "its volume is gone", id="lost"),
         pytest.param([], 2, Level.FAIL, "no PersistentVolumeClaim results", id="missing"),
     ],

@@ -99,7 +99,7 @@ def _node_local(probed: Probed, sealed: Sequence[Tried], *, strict: bool) -> Che
     if not local:
         return GROUP.unknown("node-addresses", f"not tried on {probed.node}", _AGAIN)
     if not still:
-        names = ", ".join(each.name for each in local)
+        names = ", ".join(dict.fromkeys(each.name for each in local))
         return GROUP.passed("node-addresses", f"Closed on {probed.node} as well: {names}.")
     seen = f"A deny-all policy leaves open on {probed.node}: {', '.join(still)}."
     if strict:

@@ -10,6 +10,7 @@ from algorithm_operator.cli.preflight.facts import Facts, Installation, Object
 from algorithm_operator.core.waiting import matches
 
 STORAGE = Group("storage")
+LATE = "WaitForFirstConsumer"
 DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
 
 
@@ -27,6 +28,8 @@ def _checks(facts: Facts) -> Iterator[Check]:
     yield from operators.judge(facts)
     if installation is not None:
         yield from nodes.judge(facts.nodes, installation.pods)
+        if isinstance(facts.nodes, Unseen):
+            yield kubelets.GROUP.unseen("container-runtime", facts.nodes)
         yield from kubelets.judge(gpu_nodes, facts.kubelets)
     number = None if isinstance(facts.nodes, Unseen) or installation is None else len(gpu_nodes)
     yield _storage(facts.storage_classes, number)
@@ -58,7 +61,7 @@ def _storage(classes: Sequence[Object] | Unseen, gpu_nodes: int | None) -> Check
             f"Several are the default: {listed(said)}; the newest wins.",
             f"kubectl annotate storageclass NAME {DEFAULT_CLASS}-",
         )
-    if default[0].get("volumeBindingMode") != "WaitForFirstConsumer" and gpu_nodes != 1:
+    if default[0].get("volumeBindingMode") != LATE and gpu_nodes != 1:
         return STORAGE.warned(
             "storage-class",
             f"The default is {said[0]}: volumes are made before it is known where the GPU is, and a ReadWriteOnce "
@@ -84,9 +87,12 @@ def _namespaces(facts: Facts, installation: Installation | None, gpu_nodes: int 
             "Add one to the chart: jobNamespaces=[{name: imaging, create: true}]",
         )
         return
+    classes = () if isinstance(facts.storage_classes, Unseen) else facts.storage_classes
+    late = [str(c["metadata"]["name"]) for c in classes if c.get("volumeBindingMode") == LATE]
     types, guards = _judged_types(facts, installation), _guards(facts, installation)
+    around = namespaces.Around(installation, types, gpu_nodes, guards, late)
     for found in facts.namespaces:
-        yield from namespaces.judge(found, installation, types, gpu_nodes, guards)
+        yield from namespaces.judge(found, around)
 
 
 def _guards(facts: Facts, installation: Installation | None) -> Mapping[str, Sequence[Object]]:

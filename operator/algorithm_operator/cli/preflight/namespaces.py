@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from algorithm_operator.cli.preflight import demand, quotas
 from algorithm_operator.cli.preflight.checks import Check, Group, Unseen, listed
@@ -13,15 +14,24 @@ ENFORCE = "pod-security.kubernetes.io/enforce"
 JOBS_LABEL = "algorithm-operator.dev/jobs"
 
 
-def judge(
-    found: NamespaceFacts,
-    installation: Installation | None,
-    gpu_types: Sequence[str],
-    gpu_nodes: int | None,
-    guards: Mapping[str, Sequence[Object]],
-) -> Iterator[Check]:
-    """All checks of one namespace. `gpu_types`: those whose jobs it should hold, `gpu_nodes`: how many there are;
-    `guards`: the admission policies, with the selectors of namespaces where they deny."""
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What of the cluster matters to a namespace."""
+
+    installation: Installation | None
+    gpu_types: Sequence[str] = ()
+    """Those whose jobs it should hold."""
+    gpu_nodes: int | None = None
+    """How many there are, if that could be seen."""
+    guards: Mapping[str, Sequence[Object]] = field(default_factory=dict)
+    """The admission policies, with the selectors of namespaces where they deny."""
+    late_classes: Collection[str] = ()
+    """StorageClasses whose claims bind with their first Pod."""
+
+
+def judge(found: NamespaceFacts, around: Around) -> Iterator[Check]:
+    """All checks of one namespace."""
+    installation = around.installation
     group = Group(f"namespace {found.name}")
     if found.body is None:
         yield group.failed(
@@ -37,11 +47,11 @@ def judge(
     if installation is not None and installation.watch_namespaces:
         yield _watched(group, found, installation)
     yield from _sealed(group, found, managed=installation is not None and installation.manages_policy)
-    if guards and not isinstance(found.body, Unseen):
-        yield _guarded(group, found.body, guards)
-    yield from _stores(group, found, gpu_nodes)
+    if around.guards and not isinstance(found.body, Unseen):
+        yield _guarded(group, found.body, around.guards)
+    yield from _stores(group, found, around)
     if installation is not None:
-        for type_ in gpu_types:
+        for type_ in around.gpu_types:
             asked = demand.containers(type_, installation.pods)
             yield quotas.judge_quotas(group, found.quotas, type_, asked)
             yield quotas.judge_limits(group, found.limit_ranges, type_, asked)
@@ -133,7 +143,7 @@ def _sealed(group: Group, found: NamespaceFacts, *, managed: bool) -> Iterator[C
         yield group.passed("opening-policies", "No NetworkPolicy opens the Pods of jobs.")
 
 
-def _stores(group: Group, found: NamespaceFacts, gpu_nodes: int | None) -> Iterator[Check]:
+def _stores(group: Group, found: NamespaceFacts, around: Around) -> Iterator[Check]:
     if isinstance(found.stores, Unseen):
         yield group.unseen("default-store", found.stores)
         return
@@ -162,10 +172,10 @@ def _stores(group: Group, found: NamespaceFacts, gpu_nodes: int | None) -> Itera
             f'kubectl -n {found.name} patch datastore NAME --type merge -p \'{{"spec":{{"default":true}}}}\'',
         )
     for store in found.stores:
-        yield _store(group, found, store, gpu_nodes)
+        yield _store(group, found, store, around)
 
 
-def _store(group: Group, found: NamespaceFacts, store: Object, gpu_nodes: int | None) -> Check:
+def _store(group: Group, found: NamespaceFacts, store: Object, around: Around) -> Check:
     name = f"store {store['metadata']['name']}"
     claim_name = str(((store.get("spec") or {}).get("persistentVolumeClaim") or {}).get("claimName") or "")
     if isinstance(found.claims, Unseen):
@@ -184,12 +194,16 @@ def _store(group: Group, found: NamespaceFacts, store: Object, gpu_nodes: int | 
         return group.failed(
             name, f"{seen}: its volume is gone.", f"kubectl -n {found.name} describe pvc {claim_name}"
         )
+    late = (claim.get("spec") or {}).get("storageClassName") in around.late_classes
+    if phase != "Bound" and late:
+        return group.passed(name, f"{seen}: it binds with its first Pod.")
     if phase != "Bound":
         return group.warned(
             name,
-            f"{seen}: it binds with its first Pod if its StorageClass waits for one (WaitForFirstConsumer).",
+            f"{seen}: jobs wait with ClaimNotBound, unless its StorageClass waits for a Pod (WaitForFirstConsumer).",
             f"kubectl -n {found.name} describe pvc {claim_name}",
         )
+    gpu_nodes = around.gpu_nodes
     if "ReadWriteMany" in modes or gpu_nodes == 1:
         return group.passed(name, f"{seen}.")
     if "ReadWriteOnce" in modes:

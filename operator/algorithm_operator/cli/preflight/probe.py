@@ -153,7 +153,7 @@ def parse(message: str) -> list[Tried] | Unseen:
         return [
             Tried(
                 name=str(each["name"]),
-                address=f"{each['host']}:{each['port']}",
+                address=_address(str(each["host"]), each["port"]),
                 attempts=int(each["attempts"]),
                 opened=int(each["opened"]),
                 open_until=None if each["openUntil"] is None else float(each["openUntil"]),
@@ -163,6 +163,10 @@ def parse(message: str) -> list[Tried] | Unseen:
         ]
     except (ValueError, KeyError, TypeError):
         return Unseen(f"the probe's Pod left no result but {message[:200]!r}")
+
+
+def _address(host: str, port: object) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def probe(
@@ -180,7 +184,6 @@ def probe(
     where = "any node" if node is None else name_of(node)
     pinned = None if node is None else name_of(node)
     image, path = found.pods.steps_image, f"/api/v1/namespaces/{name}"
-    say(f"probing the network on {where} with two Pods in namespace {name}; it is removed afterwards")
     leftover: str | None = name
     with _terminated_is_interrupted():
         try:
@@ -189,6 +192,7 @@ def probe(
             except RefusedError as refused:
                 leftover = None
                 return Unseen(str(refused))
+            say(f"probing the network on {where} with two Pods in namespace {name}; it is removed afterwards")
             control, sealed = _both(reader, name, pinned, image, tolerations, targets(canary))
         finally:
             if leftover is not None:
