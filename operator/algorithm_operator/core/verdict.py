@@ -21,7 +21,8 @@ from algorithm_operator.core.facts import Facts, Phase
 
 NO_ERRORS = "No errors were reported in the logs."
 _LINE_LIMIT = 400
-_LIMIT_WORDS = ("ephemeral local storage", "emptyDir", "ephemeral-storage", "exceeds the limit")
+_LIMIT_WORDS = ("exceeds the limit", "exceeds the total limit", "local ephemeral storage limit")
+"""What the kubelet says of a Pod that passed a bound of its own: of a volume, of the Pod, of a container."""
 _REFUSED_BY_NODE = (
     "UnexpectedAdmissionError",
     "OutOf",

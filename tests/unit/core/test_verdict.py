@@ -247,6 +247,39 @@ CASES: list[tuple[str, dict[str, Any], Reason, str]] = [
         "exceeds the limit",
     ),
     (
+        "evicted for its container's disk limit",
+        {
+            "stage": DONE,
+            "main": terminated(137),
+            "reason": "Evicted",
+            "message": 'Container algorithm exceeded its local ephemeral storage limit "336Mi". ',
+        },
+        Reason.DISK_LIMIT_EXCEEDED,
+        "336Mi",
+    ),
+    (
+        "evicted for its disk limit as a whole",
+        {
+            "stage": DONE,
+            "main": terminated(137),
+            "reason": "Evicted",
+            "message": "Pod ephemeral local storage usage exceeds the total limit of containers 336Mi. ",
+        },
+        Reason.DISK_LIMIT_EXCEEDED,
+        "336Mi",
+    ),
+    (
+        "evicted by a node whose disk is full, as an older kubelet says it",
+        {
+            "stage": DONE,
+            "main": terminated(137),
+            "reason": "Evicted",
+            "message": "The node was low on resource: ephemeral-storage. Container algorithm was using 1Gi.",
+        },
+        Reason.EVICTED,
+        "low on resource",
+    ),
+    (
         "refused by the node",
         {"phase": "Failed", "reason": "UnexpectedAdmissionError", "message": "no GPU left"},
         Reason.ADMISSION_BY_NODE,
