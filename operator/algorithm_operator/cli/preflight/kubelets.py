@@ -141,7 +141,7 @@ def _configured(kubelets: Mapping[str, Config | Unseen]) -> Iterator[Check]:
             yield GROUP.unknown(
                 name,
                 f"not looked at: {why}",
-                "Run preflight as a cluster admin (it takes get on nodes/proxy), or read the KubeletConfiguration on the node.",
+                "Run preflight as a cluster admin (get on nodes/proxy), or read the KubeletConfiguration on the node.",
             )
         return
     for name, (judged, fix) in judges.items():
