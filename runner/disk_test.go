@@ -200,6 +200,22 @@ func TestDiskWatchOfTheRoot(t *testing.T) {
 	}
 }
 
+// The kubelet looks every ten seconds or so: who fills the root fast must be seen long before the next regular look.
+func TestDiskWatchOfARootThatFillsFast(t *testing.T) {
+	root := t.TempDir()
+	output := filepath.Join(root, "output")
+	must(t, os.Mkdir(output, 0o755))
+	d := startDiskWatch(diskConfig{Paths: []string{output}, Root: true, LimitBytes: 1 << 20}, root, time.Now())
+	defer d.finish()
+	time.Sleep(100 * time.Millisecond)
+	fill(t, filepath.Join(root, "written"), 32<<20)
+	for deadline := time.Now().Add(rootInterval / 3); !d.exceeded(); time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("not seen after %v: %d bytes", rootInterval/3, d.peak.Load())
+		}
+	}
+}
+
 func TestTheDiskIsLookedAtWithinItsShare(t *testing.T) {
 	s := schedule{interval: 10 * time.Millisecond, share: 50}
 	s.run(func() { time.Sleep(20 * time.Millisecond) })

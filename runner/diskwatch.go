@@ -49,10 +49,12 @@ func (d *diskWatch) loop() {
 	look := schedule{interval: diskInterval, share: diskShare}
 	rootLook := schedule{interval: rootInterval, share: rootShare}
 	look.next, rootLook.next = time.Now(), time.Now().Add(rootInterval)
-	free := d.free()
+	free, rootFree := d.free(), d.free()
 	ticks := time.Tick(tickInterval)
 	for {
-		if d.cfg.Root && rootLook.due() {
+		// The kubelet looks every ten seconds or so: who writes fast must not be seen by it first.
+		if d.cfg.Root && (rootLook.due() || rootLook.affordable(diskAlarmShare) && d.alarming(rootFree)) {
+			rootFree = d.free()
 			rootLook.run(d.lookAtRoot)
 		}
 		if look.due() || (look.affordable(diskAlarmShare) && d.alarming(free)) {
@@ -118,13 +120,17 @@ func (d *diskWatch) lookAtRoot() {
 	}
 }
 
+// places are all that is measured.
+func (d *diskWatch) places() []string {
+	if !d.cfg.Root {
+		return d.cfg.Paths
+	}
+	return append([]string{d.root}, d.cfg.Paths...)
+}
+
 func (d *diskWatch) devices() map[uint64]bool {
 	devices := map[uint64]bool{}
-	places := d.cfg.Paths
-	if d.cfg.Root {
-		places = append([]string{d.root}, places...)
-	}
-	for _, path := range places {
+	for _, path := range d.places() {
 		if where, err := statOf(path); err == nil {
 			devices[where.dev] = true
 		}
@@ -132,10 +138,10 @@ func (d *diskWatch) devices() map[uint64]bool {
 	return devices
 }
 
-// free is how many bytes the paths' file systems have left; those of the node are shared with others.
+// free is how many bytes the places' file systems have left; those of the node are shared with others.
 func (d *diskWatch) free() map[string]int64 {
 	free := map[string]int64{}
-	for _, path := range d.cfg.Paths {
+	for _, path := range d.places() {
 		var stat syscall.Statfs_t
 		if syscall.Statfs(path, &stat) == nil {
 			free[path] = int64(stat.Bavail) * stat.Bsize
