@@ -68,6 +68,8 @@ def start() -> None:
             f"--service-cluster-ip-range={SERVICE_RANGE}",
             "--authorization-mode=Node,RBAC",
             "--enable-admission-plugins=NodeRestriction",
+            # stdout and stderr of a container apart: alpha still, so that both ways of `logs` can be tried.
+            "--feature-gates=PodLogsQuerySplitStreams=true",
             "--allow-privileged=true",
             "--service-account-issuer=https://kubernetes.default.svc.cluster.local",
             f"--service-account-key-file={PKI / 'sa.pub'}",

@@ -185,6 +185,7 @@ def _write_kubelet_config() -> None:
         "kind": "KubeletConfiguration",
         # cgroup v1 is refused by default since 1.35; machines that still have it are to run this.
         "failCgroupV1": False,
+        "featureGates": {"PodLogsQuerySplitStreams": True},
         "cgroupDriver": "cgroupfs",
         "authentication": {
             "anonymous": {"enabled": False},
