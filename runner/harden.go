@@ -27,6 +27,7 @@ func harden() error {
 	if err := prctl(prSetChildSubreaper, 1); err != nil {
 		return fmt.Errorf("PR_SET_CHILD_SUBREAPER: %w", err)
 	}
+	reserveThreads()
 	return closeOnExec()
 }
 

@@ -184,6 +184,9 @@ func confine(sockets bool, handOver func(listener int) error) error {
 	for _, s := range unhandledSignals {
 		setSignal(s, sigDefault)
 	}
+	if err := restrain(); err != nil {
+		return err
+	}
 	if err := prctl(prSetNoNewPrivs, 1); err != nil {
 		return fmt.Errorf("PR_SET_NO_NEW_PRIVS: %w", err)
 	}

@@ -63,8 +63,8 @@ func filter(sockets bool, refusal uint32) []syscall.SockFilter {
 		jump(syscall.BPF_JEQ, syscall.SYS_SCHED_SETSCHEDULER, 9, 0),
 		jump(syscall.BPF_JEQ, syscall.SYS_SCHED_SETPARAM, 8, 0),
 		jump(syscall.BPF_JEQ, sysSchedSetattr, 7, 0),
-		jump(syscall.BPF_JEQ, syscall.SYS_SETPRIORITY, 9, 0),
-		jump(syscall.BPF_JEQ, syscall.SYS_IOPRIO_SET, 10, 0),
+		jump(syscall.BPF_JEQ, syscall.SYS_SETPRIORITY, 8, 0),
+		jump(syscall.BPF_JEQ, syscall.SYS_IOPRIO_SET, 9, 0),
 		jump(syscall.BPF_JA, 14, 0, 0), // none of them
 		// prlimit64(pid, resource, new limits or null, …)
 		load(offsetArg2),
