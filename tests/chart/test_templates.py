@@ -168,6 +168,11 @@ TOLERATION = {"key": "dedicated", "operator": "Exists"}
         ({"watchNamespaces": ["b", "a"]}, lambda s: s.watch_namespaces, ("b", "a")),
         ({"isolation": {"strict": False}}, lambda s: s.pods.isolation_strict, False),
         ({"insecureRegistries": ["r:5000"]}, lambda s: s.insecure_registries, frozenset({"r:5000"})),
+        (
+            {"registries": {"mirrors": {"docker.io": "m.example/hub"}}},
+            lambda s: s.registry_mirrors,
+            {"docker.io": "m.example/hub"},
+        ),
         ({"pullFailureSeconds": 86400}, lambda s: s.pods.pull_failure_seconds, 86400),
         ({"logLevel": "DEBUG"}, lambda s: s.log_level, "DEBUG"),
         ({"extraTolerations": [TOLERATION]}, lambda s: s.pods.extra_tolerations, [TOLERATION]),
@@ -190,6 +195,15 @@ def test_values_reach_the_operator(
 ) -> None:
     assert read(settings(values)) != read(settings())
     assert read(settings(values)) == expected
+
+
+def test_authorities_of_registries_are_a_file_of_the_pod() -> None:
+    spec = pod(render({"registries": {"ca": "corporate"}}))["spec"]
+    (file,) = [v["value"] for v in spec["containers"][0]["env"] if v["name"] == "AO_REGISTRY_CA"]
+    (mount,) = [m for m in spec["containers"][0]["volumeMounts"] if m["name"] == "registry-ca"]
+    (volume,) = [v for v in spec["volumes"] if v["name"] == "registry-ca"]
+    assert file == f"{mount['mountPath']}/ca.crt"
+    assert volume["configMap"] == {"name": "corporate", "items": [{"key": "ca.crt", "path": "ca.crt"}]}
 
 
 def test_own_namespace_comes_from_the_downward_api() -> None:

@@ -13,7 +13,7 @@
   verbs: [delete]
 # Owners of Pods, where the API server checks who may block an owner's deletion
 - apiGroups: [algorithm-operator.dev]
-  resources: [algorithmjobs/finalizers, datastores/finalizers]
+  resources: [algorithms/finalizers, algorithmjobs/finalizers, datastores/finalizers]
   verbs: [update]
 - apiGroups: [""]
   resources: [pods]

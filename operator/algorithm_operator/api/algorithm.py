@@ -169,7 +169,7 @@ class SecurityUser(Model):
         ),
     ] = None
     uid: Annotated[int | None, Field(ge=1, le=2147483647, description="User id.")] = None
-    gid: Annotated[int | None, Field(ge=1, le=2147483647, description="Group id.")] = None
+    gid: Annotated[int | None, Field(ge=0, le=2147483647, description="Group id; 0 is allowed.")] = None
 
 
 class Security(Model):

@@ -1,4 +1,4 @@
-"""Algorithms: checked, their image resolved once to a digest, Ready or not with the reason."""
+"""Algorithms: checked, their images resolved once to a digest, Ready or not with the reason."""
 
 from __future__ import annotations
 
@@ -7,15 +7,17 @@ import logging
 
 from pydantic import ValidationError
 
-from algorithm_operator.api.algorithm import AlgorithmStatus, ResolvedImage
-from algorithm_operator.api.conditions import ConditionType, with_condition, without_condition
-from algorithm_operator.api.reasons import Reason, sentence
+from algorithm_operator.api.algorithm import AlgorithmStatus
+from algorithm_operator.api.conditions import ConditionType, find, with_condition, without_condition
+from algorithm_operator.api.reasons import CATALOGUE, Blame, Reason, sentence
 from algorithm_operator.controller.context import Context, Key
+from algorithm_operator.controller.errands import tidy
+from algorithm_operator.controller.images import Found, Images, known_image, known_model, look_up
 from algorithm_operator.controller.unreadable import problem
 from algorithm_operator.core import names
-from algorithm_operator.core.acceptable import image_refusal, refusal
+from algorithm_operator.core.acceptable import refusal
+from algorithm_operator.core.facts import moment
 from algorithm_operator.core.world import Algorithm
-from algorithm_operator.kube.registry import ImageError, resolve
 from algorithm_operator.kube.resources import ALGORITHMS, Body
 
 log = logging.getLogger(__name__)
@@ -23,8 +25,11 @@ log = logging.getLogger(__name__)
 _SOCKET = {"slug": "unknown", "kind": "Anything"}
 _NO_INTERFACE = {"inputs": [_SOCKET], "outputs": [_SOCKET]}
 
-REGISTRY_AGAIN_SECONDS = 15.0
-MISSING_AGAIN_SECONDS = 60.0
+POD_SECONDS = 30.0
+"""A Pod's end wakes us; this is in case it does not."""
+CLUSTER_AGAIN_SECONDS = 10.0
+FIRST_AGAIN_SECONDS, REGISTRY_AGAIN_SECONDS, REFUSED_AGAIN_SECONDS = 5.0, 60.0, 300.0
+"""Between two looks at a registry: half as long as it has not worked yet, within these."""
 
 
 async def reconcile_algorithm(key: Key, context: Context) -> float | None:
@@ -36,21 +41,52 @@ async def reconcile_algorithm(key: Key, context: Context) -> float | None:
         mine = Algorithm.of(body)
     except ValidationError as error:
         return await _unreadable(body, error, context)
-    image, requeue = _known_image(mine), None
-    found = refusal(mine.spec, _elders(body, context), context.settings.pods)
-    if found is None and image is None:
-        try:
-            image = await resolve(mine.spec.image.reference, context.settings.insecure_registries)
-        except ImageError as error:
-            found = (error.reason, error.message)
-            if error.temporary:
-                requeue = REGISTRY_AGAIN_SECONDS
-            elif error.reason in (Reason.IMAGE_NOT_FOUND, Reason.IMAGE_UNAUTHORIZED):
-                requeue = MISSING_AGAIN_SECONDS  # people push images after they wrote the manifest
-    if found is None and image is not None:
-        found = image_refusal(mine.spec, image)
-    await _write(mine, image, found, context)
+    images = Images(known_image(mine), known_model(mine))
+    requeue: float | None = None
+    images.found = refusal(mine.spec, _elders(body, context), context.settings.pods)
+    if images.found is None:
+        before, left = _verdict(mine), context.cluster.held_off(mine.uid)
+        if before is not None and left > 0:
+            images.found, requeue = before, max(left, 0.1)
+        else:
+            images = await look_up(mine, context)
+            requeue = _again(mine, images, context)
+            if images.quiet and before is not None:
+                images.found = before
+    await _write(mine, images, context)
+    await tidy(mine, images.pods, context)
     return requeue
+
+
+def _verdict(algorithm: Algorithm) -> Found | None:
+    """What was found about the images of this very generation, if it was no good."""
+    ready = find(algorithm.status.conditions, ConditionType.READY)
+    if ready is None or ready.status == "True" or ready.observed_generation != algorithm.generation:
+        return None
+    with contextlib.suppress(ValueError):
+        reason = Reason(ready.reason)
+        if reason not in (Reason.SOCKET_CONFLICT, Reason.GPU_TYPE_UNKNOWN, Reason.RESOLVING):
+            return reason, ready.message
+    return None
+
+
+def _again(algorithm: Algorithm, images: Images, context: Context) -> float | None:
+    """When to look again; nobody is asked before that, whatever else happens."""
+    if images.found is None:
+        return None
+    if not images.asked:
+        return POD_SECONDS if images.pods else None
+    reason = images.found[0]
+    if CATALOGUE[reason].blame is not Blame.ALGORITHM and reason is not Reason.REGISTRY_UNREACHABLE:
+        seconds = CLUSTER_AGAIN_SECONDS
+    else:
+        most = REGISTRY_AGAIN_SECONDS if reason is Reason.REGISTRY_UNREACHABLE else REFUSED_AGAIN_SECONDS
+        ready = find(algorithm.status.conditions, ConditionType.READY)
+        since = moment(ready.last_transition_time) if ready is not None and ready.status != "True" else None
+        age = (context.clock.now() - since).total_seconds() if since is not None else 0.0
+        seconds = max(FIRST_AGAIN_SECONDS, min(age / 2, most))
+    context.cluster.hold_off(algorithm.uid, seconds)
+    return seconds
 
 
 def _elders(body: Body, context: Context) -> list[Algorithm]:
@@ -75,31 +111,26 @@ async def _unreadable(body: Body, error: ValidationError, context: Context) -> f
     except ValidationError:
         algorithm = Algorithm.of({**body, "spec": stub, "status": {}})
     found = Reason.SPEC_INVALID, sentence(Reason.SPEC_INVALID, why=problem(error))
-    await _write(algorithm, algorithm.status.image, found, context)
+    await _write(algorithm, Images(algorithm.status.image, algorithm.status.model, found), context)
     return None
 
 
-def _known_image(algorithm: Algorithm) -> ResolvedImage | None:
-    """The image as it was resolved, as long as the reference is the same: a moved tag changes nothing silently."""
-    image = algorithm.status.image
-    return image if image is not None and image.reference == algorithm.spec.image.reference else None
-
-
-async def _write(
-    algorithm: Algorithm, image: ResolvedImage | None, found: tuple[Reason, str] | None, context: Context
-) -> None:
+async def _write(algorithm: Algorithm, images: Images, context: Context) -> None:
     now, generation, before = context.clock.now(), algorithm.generation, algorithm.status
-    reason, message = found or (Reason.READY, sentence(Reason.READY))
+    reason, message = images.found or (Reason.READY, sentence(Reason.READY))
+    ready = images.found is None
     conditions = with_condition(
-        before.conditions, ConditionType.READY, found is None, reason, message, generation=generation, now=now
+        before.conditions, ConditionType.READY, ready, reason, message, generation=generation, now=now
     )
-    if found is not None and reason is not Reason.REGISTRY_UNREACHABLE:
+    if CATALOGUE[reason].blame is Blame.ALGORITHM:
         conditions = with_condition(
             conditions, ConditionType.STALLED, True, reason, message, generation=generation, now=now
         )
     else:
         conditions = without_condition(conditions, ConditionType.STALLED)
-    after = AlgorithmStatus(observed_generation=generation, conditions=conditions, image=image)
+    after = AlgorithmStatus(
+        observed_generation=generation, conditions=conditions, image=images.image, model=images.model
+    )
     if after.wire() == before.wire():
         return
     written = await context.client.apply(

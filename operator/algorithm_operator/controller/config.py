@@ -13,6 +13,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from algorithm_operator.api.base import Quantity
+from algorithm_operator.contract.fetching import MAX_CA_BYTES
 from algorithm_operator.contract.plan import Target
 from algorithm_operator.core.settings import GpuType, PodSettings
 from algorithm_operator.kube.connection import SERVICE_ACCOUNT
@@ -21,6 +22,7 @@ T = TypeVar("T")
 
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _HOST_PORT = re.compile(r"(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+)(?::([0-9]{1,5}))?")
+_MIRROR = re.compile(_HOST_PORT.pattern + r"(?:/[a-z0-9][a-z0-9._/-]*)?")
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 RESOLV_CONF = Path("/etc/resolv.conf")
 
@@ -57,6 +59,10 @@ class Settings:
     pods: PodSettings
     insecure_registries: frozenset[str]
     """host:port of registries that are spoken to over plain HTTP."""
+    registry_mirrors: Mapping[str, str]
+    """Where a registry's images are looked up first: host[:port][/path] by the registry's name."""
+    registry_ca: Path | None
+    """A file with authorities that registries are trusted by, beside the system's."""
     canary_service: str
     canary_port: int
     """The port that the canary listens on; its Service may have another."""
@@ -71,6 +77,13 @@ class Settings:
     """AlgorithmJobs that are worked on at the same time."""
     pod_name: str
     """Shown as the Lease's holder."""
+
+    def registry_authorities(self) -> str | None:
+        """The certificates of `registry_ca` in PEM, as they are now (ConfigMaps are renewed in place); or OSError."""
+        if self.registry_ca is None:
+            return None
+        with self.registry_ca.open(encoding="ascii", errors="replace") as file:
+            return file.read(MAX_CA_BYTES)
 
 
 class ConfigError(ValueError):
@@ -106,6 +119,8 @@ def load(environment: Mapping[str, str]) -> Settings:
         watch_namespaces=tuple(read.names("AO_WATCH_NAMESPACES")),
         pods=pods,
         insecure_registries=frozenset(read.hosts("AO_INSECURE_REGISTRIES")),
+        registry_mirrors=read.mirrors("AO_REGISTRY_MIRRORS"),
+        registry_ca=read.authorities("AO_REGISTRY_CA"),
         canary_service=canary_service,
         canary_port=read.integer("AO_CANARY_PORT", 8081, 1, 65535),
         api_server=read.api_server(),
@@ -174,6 +189,34 @@ class _Reader:
             if not _HOST_PORT.fullmatch(value):
                 raise ConfigError(f"{variable} contains {value!r}; it lists registries as host:port.")
         return values
+
+    def mirrors(self, variable: str) -> dict[str, str]:
+        """{registry: mirror}; the names become parts of URLs."""
+        found = self.json(variable, dict[str, str], {})
+        for registry, mirror in found.items():
+            if not _HOST_PORT.fullmatch(registry) or not _MIRROR.fullmatch(mirror):
+                raise ConfigError(
+                    f"{variable} says {registry!r}: {mirror!r}; it maps a registry's host to its mirror's "
+                    "host[:port][/path]."
+                )
+        return found
+
+    def authorities(self, variable: str) -> Path | None:
+        """A file that is there and is small enough to travel in a Pod's environment."""
+        text = self._environment.get(variable, "").strip()
+        if not text:
+            return None
+        path = Path(text)
+        try:
+            size = path.stat().st_size
+        except OSError as error:
+            raise ConfigError(f"{variable} is {text!r}, which cannot be read: {error.strerror}.") from error
+        if size > MAX_CA_BYTES:
+            raise ConfigError(
+                f"{variable}: the file has {size} bytes, more than {MAX_CA_BYTES}; it needs to hold the authorities of "
+                "your registries alone, the system's are trusted anyway."
+            )
+        return path
 
     def integer(self, variable: str, default: int, low: int, high: int) -> int:
         text = self._environment.get(variable, "").strip()

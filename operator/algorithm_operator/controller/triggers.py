@@ -56,6 +56,8 @@ def keys_of(change: Change, store: Store) -> Iterator[Key]:
         found = labels(change.body)
         if change.resource == PODS and (job := found.get(names.LABEL_JOB)):
             yield Key("AlgorithmJob", namespace, job)
+        elif (owner := names.controller(change.body)).get("kind") == "Algorithm":
+            yield Key("Algorithm", namespace, str(owner["name"]))
         elif datastore := found.get(names.LABEL_STORE):
             yield Key("DataStore", namespace, datastore)
 

@@ -8,6 +8,7 @@ from algorithm_operator.api.algorithm import AlgorithmSpec, ResolvedImage
 from algorithm_operator.api.reasons import Reason, sentence
 from algorithm_operator.api.text import shown
 from algorithm_operator.contract.sockets import definition_difference, spec_problem
+from algorithm_operator.core import scratch
 from algorithm_operator.core.settings import PodSettings
 from algorithm_operator.core.world import Algorithm
 
@@ -26,6 +27,8 @@ def refusal(
     counts.
     """
     if (why := spec_problem(spec)) is not None:
+        return Reason.SPEC_INVALID, why
+    if (why := scratch.problem(spec.resources)) is not None:
         return Reason.SPEC_INVALID, why
     gpu = spec.resources.gpu
     if gpu.count and gpu.type not in settings.gpu_types:
@@ -51,21 +54,37 @@ def refusal(
 
 
 def image_refusal(spec: AlgorithmSpec, image: ResolvedImage) -> tuple[Reason, str] | None:
-    """Why the image is not acceptable, or None: it needs a command, and a user that is a number and not root's."""
+    """Why the image is not acceptable, or None: it needs a command, and a user that is not root.
+
+    Group 0 is no reason: it gives no rights but to files of that group, and OpenShift's images are made for it. A USER
+    that is not known in numbers yet is still to be looked up (userpod.py).
+    """
     words = [*(image.entrypoint or []), *(image.cmd or [])]
     if not words:
         return Reason.IMAGE_NO_COMMAND, sentence(Reason.IMAGE_NO_COMMAND)
     if (size := sum(len(word.encode("utf-8", "surrogatepass")) for word in words)) > MAX_COMMAND_BYTES:
         why = f"its ENTRYPOINT and CMD take {size} bytes, more than {MAX_COMMAND_BYTES}"
-        return Reason.IMAGE_INVALID, sentence(Reason.IMAGE_INVALID, why=why)
+        return Reason.IMAGE_INVALID, sentence(Reason.IMAGE_INVALID, why=why, noun="image")
     if spec.security.user is not None:
         return None
     user = image.user or ""
-    if user.partition(":")[0] in ("", "root", "0") or image.uid == 0:
+    name, _, group = user.partition(":")
+    if name in ("", "root") or _number(name) == 0 or image.uid == 0:
         return Reason.IMAGE_RUNS_AS_ROOT, sentence(Reason.IMAGE_RUNS_AS_ROOT)
-    if image.uid is None or image.gid is None:
-        return Reason.IMAGE_USER_IS_A_NAME, sentence(Reason.IMAGE_USER_IS_A_NAME, user=shown(user))
-    if max(image.uid, image.gid) > MAX_ID:
-        why = f"its USER is {image.uid}:{image.gid}; Kubernetes takes ids up to {MAX_ID}"
-        return Reason.IMAGE_INVALID, sentence(Reason.IMAGE_INVALID, why=why)
+    if not user.isprintable():
+        return unknown_user(image, "it is not printable text")
+    if max(_number(name), _number(group)) > MAX_ID:
+        why = f"its USER is {user}; Kubernetes takes ids up to {MAX_ID}"
+        return Reason.IMAGE_INVALID, sentence(Reason.IMAGE_INVALID, why=why, noun="image")
     return None
+
+
+def unknown_user(image: ResolvedImage, why: str) -> tuple[Reason, str]:
+    """The words for a USER that the image's accounts do not explain."""
+    facts = {"user": shown(image.user or "", 64), "why": shown(why, 300)}
+    return Reason.IMAGE_USER_UNKNOWN, sentence(Reason.IMAGE_USER_UNKNOWN, **facts)
+
+
+def _number(text: str) -> int:
+    """An id; -1 for a name."""
+    return int(text) if text.isascii() and text.isdecimal() else -1

@@ -17,6 +17,13 @@ _RESTRICTED: Body = {
     "capabilities": {"drop": ["ALL"]},
     "readOnlyRootFilesystem": True,
 }
+
+
+def restricted() -> Body:
+    """The securityContext of a container that writes nothing but its volumes."""
+    return dict(_RESTRICTED)
+
+
 _DOWNWARD = {
     "HOST_IPS": "status.hostIPs",
     "POD_IP": "status.podIP",
@@ -50,7 +57,7 @@ def step_container(
             },
             "limits": dict(resources),
         },
-        "securityContext": dict(_RESTRICTED),
+        "securityContext": restricted(),
         "volumeMounts": mounts,
     }
 

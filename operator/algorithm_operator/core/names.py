@@ -34,6 +34,7 @@ STORE_LEASE_PREFIX = "algorithm-operator-store-"
 """A Lease of that name asks the operator for the store Pod of a DataStore, for as long as it is renewed."""
 
 STAGE, COLLECT, ALGORITHM, SALVAGE = "stage", "collect", "algorithm", "salvage"
+INSPECT, INSTALL, USER = "inspect", "install", "user"
 
 PLAN_MOUNT = "/plan"
 PLAN_FILE = "/plan/plan.json"
@@ -51,6 +52,8 @@ STORES_MOUNT = "/stores"
 """Inputs of stage: /stores/<input index>/<file index> is a subPath mount of exactly that file or folder."""
 STORE_MOUNT = "/store"
 """collect and salvage: the attempt's own folder. The store Pod: the whole volume."""
+SECRETS_MOUNT = "/secrets"
+"""inspect: /secrets/<index> is the pull secret of that index."""
 SCRATCH_MOUNT = "/scratch"
 """A small emptyDir for our own containers, whose root filesystem is read-only."""
 STAGE_RECORD = "stage.json"
@@ -94,6 +97,16 @@ def salvage_pod(job: str, attempt: int) -> str:
 def store_pod(store: str) -> str:
     """The store Pod of a DataStore."""
     return f"{store[:200]}-store"
+
+
+def inspect_pod(algorithm: str, round_: int) -> str:
+    """The Pod that asks a registry one question with the Algorithm's pull secrets."""
+    return f"{algorithm[:200]}-{round_}-inspect"
+
+
+def user_pod(algorithm: str) -> str:
+    """The Pod that looks up the USER of the Algorithm's image."""
+    return f"{algorithm[:200]}-user"
 
 
 def store_lease(store: str) -> str:

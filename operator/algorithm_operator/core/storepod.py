@@ -49,7 +49,7 @@ def store_pod(*, namespace: str, name: str, uid: str, spec: DataStoreSpec, setti
         },
         "spec": {
             **pod_spec,
-            **_near_gpus(settings),
+            **near_gpus(settings),
             "containers": [step_container("store", settings, settings.store_resources, mounts)],
             "volumes": [
                 {"name": "store", "persistentVolumeClaim": {"claimName": claim}},
@@ -59,7 +59,7 @@ def store_pod(*, namespace: str, name: str, uid: str, spec: DataStoreSpec, setti
     }
 
 
-def _near_gpus(settings: PodSettings) -> Body:
+def near_gpus(settings: PodSettings) -> Body:
     """Where jobs will run, if possible: the first Pod that uses a node-local volume decides where it lives."""
     tolerations: list[dict[str, Any]] = []
     preferred: list[dict[str, Any]] = []

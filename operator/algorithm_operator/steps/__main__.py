@@ -32,11 +32,24 @@ def main(arguments: list[str]) -> int:
 
             _end_at_signal()
             return salvage.run(roots)
+        case ["inspect"]:
+            from algorithm_operator.steps import inspection
+
+            _end_at_signal()
+            return inspection.run(roots, os.environ)
+        case ["install"]:
+            from algorithm_operator.steps import install
+
+            _end_at_signal()
+            return install.run(roots)
         case ["store"]:
             from algorithm_operator.steps import store
 
             return store.run(roots)
-    print("usage: python -m algorithm_operator.steps stage | collect | salvage | store", file=sys.stderr)
+    print(
+        "usage: python -m algorithm_operator.steps stage | collect | salvage | inspect | install | store",
+        file=sys.stderr,
+    )
     return 2
 
 

@@ -8,41 +8,23 @@ from typing import Any
 
 import pytest
 
-from algorithm_operator.api.algorithm import ResolvedImage
-from algorithm_operator.api.reasons import Reason
-from algorithm_operator.controller import algorithms
+from algorithm_operator.contract.fetching import Outcome
 from algorithm_operator.controller.context import Key
+from algorithm_operator.core.registry import RegistryError
 from algorithm_operator.kube.client import Client
 from algorithm_operator.kube.connection import Connection
-from algorithm_operator.kube.registry import ImageError
 from algorithm_operator.kube.resources import ALGORITHMS
 from tests.unit.controller.cluster import Cluster, Operator, cluster_at
+from tests.unit.controller.registry import Registry
 from tests.unit.core.builders import ALGORITHM, NOW
 
 Body = dict[str, Any]
-
-
-class Registry:
-    """Tags by reference; an error instead where there is one."""
-
-    def __init__(self) -> None:
-        self.error: ImageError | None = None
-        self.digest = "sha256:" + "1" * 64
-        self.image: Body = {"user": "1000", "uid": 1000, "gid": 1000, "cmd": ["run"]}
-        self.asked = 0
-
-    async def resolve(self, reference: str, insecure: object) -> ResolvedImage:
-        self.asked += 1
-        if self.error is not None:
-            raise self.error
-        return ResolvedImage(reference=reference, digest=self.digest, **self.image)
+DOWN = RegistryError(Outcome.UNREACHABLE, "down")
 
 
 @pytest.fixture
 def registry(monkeypatch: pytest.MonkeyPatch) -> Registry:
-    made = Registry()
-    monkeypatch.setattr(algorithms, "resolve", made.resolve)
-    return made
+    return Registry.installed(monkeypatch)
 
 
 @pytest.fixture
@@ -92,13 +74,13 @@ async def test_an_image_is_resolved_once(cluster: Cluster, operator: Operator, r
     assert ready(cluster) == ("True", "Ready")
     assert status(cluster)["image"]["digest"] == registry.digest
     written = len(cluster.writes())
-    registry.digest = "sha256:" + "2" * 64  # the tag moves
-    registry.error = ImageError(Reason.REGISTRY_UNREACHABLE, image="a", why="down")
+    registry.config["Labels"] = {"version": "2"}  # the tag moves
+    registry.error = DOWN
     await operator.after(1000)
     operator.due[Key("Algorithm", "imaging", "a")] = cluster.clock.now()
     await operator.run()
     assert ready(cluster) == ("True", "Ready")
-    assert (registry.asked, len(cluster.writes())) == (1, written)
+    assert (registry.asked, len(cluster.writes())) == (2, written)
 
 
 async def test_another_reference_is_resolved_anew(
@@ -106,7 +88,7 @@ async def test_another_reference_is_resolved_anew(
 ) -> None:
     write(cluster)
     await operator.run()
-    registry.digest = "sha256:" + "2" * 64
+    registry.config["Labels"] = {"version": "2"}
     write(cluster, reference="r.example/a:2")
     await operator.run()
     assert status(cluster)["image"]["digest"] == registry.digest
@@ -114,26 +96,28 @@ async def test_another_reference_is_resolved_anew(
 
 
 @pytest.mark.parametrize(
-    ("error", "seconds", "stuck"),
+    ("error", "reason", "stuck"),
     [
-        (ImageError(Reason.REGISTRY_UNREACHABLE, image="a", why="down"), 16, False),
-        (ImageError(Reason.IMAGE_NOT_FOUND, image="a"), 61, True),
+        (DOWN, "RegistryUnreachable", False),
+        (RegistryError(Outcome.NOT_FOUND, "none"), "ImageNotFound", True),
+        (RegistryError(Outcome.UNAUTHORIZED, "no"), "ImageUnauthorized", True),
     ],
-    ids=["registry down", "pushed later"],
+    ids=["registry down", "pushed later", "made public later"],
 )
 async def test_an_image_that_is_not_there_yet(
-    cluster: Cluster, operator: Operator, registry: Registry, error: ImageError, seconds: int, stuck: bool
+    cluster: Cluster, operator: Operator, registry: Registry, error: RegistryError, reason: str, stuck: bool
 ) -> None:
     registry.error = error
     write(cluster)
     await operator.run()
-    assert ready(cluster) == ("False", str(error.reason))
+    assert ready(cluster) == ("False", reason)
     assert stalled(cluster) is stuck
     written = len(cluster.writes())
-    await operator.after(seconds)
+    await operator.after(900)
     assert len(cluster.writes()) == written, "no news is not written"
+    assert 8 < registry.asked < 30, "asked often at first, then seldom"
     registry.error = None
-    await operator.after(seconds)
+    await operator.after(301)
     assert ready(cluster) == ("True", "Ready")
     assert not stalled(cluster)
 
@@ -152,13 +136,29 @@ async def test_the_elder_keeps_its_socket_and_the_younger_follows_when_it_goes(
     assert ready(cluster, "a") == ("True", "Ready")
 
 
-async def test_a_refused_image_is_not_looked_up_again_and_again(
+async def test_the_tag_of_a_refused_image_is_looked_up_now_and_then(
     cluster: Cluster, operator: Operator, registry: Registry
 ) -> None:
-    registry.image = {"user": "root", "cmd": ["run"]}
+    registry.config["User"] = "root"
     write(cluster)
     await operator.run()
     assert ready(cluster) == ("False", "ImageRunsAsRoot")
+    refused = status(cluster)["image"]["digest"]
     await operator.after(600)
-    assert registry.asked == 1
+    assert 2 * 4 < registry.asked < 2 * 20
+    registry.config["User"] = "1000:1000"
+    await operator.after(301)
+    assert ready(cluster) == ("True", "Ready")
+    assert status(cluster)["image"]["digest"] != refused
     assert operator.errors == []
+
+
+async def test_a_refused_digest_is_not_looked_up_again(
+    cluster: Cluster, operator: Operator, registry: Registry
+) -> None:
+    registry.config["User"] = "root"
+    write(cluster, reference=f"r.example/a@{registry.digest}")
+    await operator.run()
+    assert ready(cluster) == ("False", "ImageRunsAsRoot")
+    await operator.after(900)
+    assert registry.asked == 2

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from algorithm_operator.contract.fetching import MAX_CA_BYTES
 from algorithm_operator.contract.plan import Target
 from algorithm_operator.controller import config
 from algorithm_operator.controller.config import ConfigError, load
@@ -12,6 +13,18 @@ from algorithm_operator.core.settings import GpuType
 
 REQUIRED = {"AO_NAMESPACE": "ops", "AO_STEPS_IMAGE": "r/steps@sha256:1"}
 DOCUMENT = Path(__file__).parents[3] / "docs" / "configuration.md"
+
+
+def test_authorities_are_read_when_they_are_needed(tmp_path: Path) -> None:
+    file = tmp_path / "ca.crt"
+    file.write_text("one")
+    settings = load({**REQUIRED, "AO_REGISTRY_CA": str(file)})
+    file.write_text("two")
+    assert settings.registry_authorities() == "two"
+    assert load(REQUIRED).registry_authorities() is None
+    file.write_bytes(b"x" * (MAX_CA_BYTES + 1))
+    with pytest.raises(ConfigError, match="authorities of your registries alone"):
+        load({**REQUIRED, "AO_REGISTRY_CA": str(file)})
 
 
 def test_defaults() -> None:
@@ -65,6 +78,9 @@ def test_everything() -> None:
 @pytest.mark.parametrize(
     ("variable", "value", "why"),
     [
+        ("AO_REGISTRY_MIRRORS", '{"docker.io": "https://m"}', "host[:port][/path]"),
+        ("AO_REGISTRY_MIRRORS", '{"a/b": "m"}', "host[:port][/path]"),
+        ("AO_REGISTRY_CA", "/no/such/file", "cannot be read"),
         ("AO_STEPS_IMAGE", " ", "is not set"),
         ("AO_NAMESPACE", "Ops", "lower-case"),
         ("AO_WATCH_NAMESPACES", "a,b/c", "'b/c'"),

@@ -41,10 +41,11 @@ def test_roots_group_is_not_root() -> None:
     assert reason(spec(), image(user="1000:0", uid=1000, gid=0)) is None
 
 
-def test_a_name_is_refused_and_shown() -> None:
+def test_a_name_is_looked_up_unless_it_cannot_be_one() -> None:
+    assert reason(spec(), image(user="algo")) is None
     found = image_refusal(spec(), image(user="algo\x1b"))
     assert found is not None
-    assert found[0] is Reason.IMAGE_USER_IS_A_NAME
+    assert found[0] is Reason.IMAGE_USER_UNKNOWN
     assert "algo\\x1b" in found[1]
 
 
@@ -85,3 +86,11 @@ def test_of_several_definitions_the_eldests_counts() -> None:
     assert found is not None
     assert found[0] is Reason.SOCKET_CONFLICT
     assert 'by Algorithm "z"' in found[1]
+
+
+def test_what_counts_as_memory_must_fit_into_it() -> None:
+    assert refusal(spec(resources={"memory": "1Gi", "sharedMemory": "1Gi"}), [], SETTINGS) is None
+    found = refusal(spec(resources={"memory": "1Gi", "sharedMemory": "2Gi"}), [], SETTINGS)
+    assert found is not None
+    assert found[0] is Reason.SPEC_INVALID
+    assert "sharedMemory (2Gi)" in found[1]

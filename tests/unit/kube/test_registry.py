@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import ssl
+import subprocess
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -14,8 +17,11 @@ from aiohttp import web
 
 from algorithm_operator.api.algorithm import ResolvedImage
 from algorithm_operator.api.reasons import Reason
-from algorithm_operator.kube import registry
-from algorithm_operator.kube.registry import ImageError, resolve
+from algorithm_operator.contract.fetching import Endpoint, FetchReport, Order
+from algorithm_operator.core import registry
+from algorithm_operator.core.inspection import Ask, ImageError, first, follow, refused, subject
+from algorithm_operator.core.registry import RegistryError, endpoints
+from algorithm_operator.kube import registry as transport
 from tests.unit.kube.fake_api import served
 
 OCI = "application/vnd.oci.image.manifest.v1+json"
@@ -25,6 +31,25 @@ CONFIG = {"Entrypoint": ["/run"], "Cmd": ["a b"], "User": "1000:1001", "WorkingD
 
 def digest_of(body: bytes) -> str:
     return "sha256:" + hashlib.sha256(body).hexdigest()
+
+
+async def resolve(reference: str, insecure: set[str] | None = None, **mirrors: str) -> ResolvedImage:
+    """The whole course, as the operator takes it for an Algorithm without pull secrets."""
+    about = subject("image", reference)
+    step = first(about)
+    while True:
+        places = endpoints(about.reference, frozenset(insecure or ()), mirrors)
+        try:
+            body = await transport.fetch_anonymously(
+                Order(endpoints=places, kind=step.kind, version=step.version)
+            )
+        except RegistryError as error:
+            raise refused(about, FetchReport(outcome=error.outcome, why=error.why), [], "ns") from error
+        found = follow(about, step, body)
+        if not isinstance(found, Ask):
+            assert isinstance(found, ResolvedImage)
+            return found
+        step = found
 
 
 class Registry:
@@ -153,7 +178,6 @@ async def test_what_a_registry_may_say(server: Registry, status: int, reason: Re
     )
     refusal = await server.refused()
     assert refusal.reason is reason
-    assert refusal.temporary == (reason is Reason.REGISTRY_UNREACHABLE)
     assert len(server.requests) == 1
 
 
@@ -211,9 +235,9 @@ async def test_answers_without_end(server: Registry, monkeypatch: pytest.MonkeyP
             await resolve(f"{host}/a:1", {host})
     assert "larger than" in caught.value.message
     assert sent < 64 * 2**20
-    monkeypatch.setattr(registry, "MAX_CONFIG_BYTES", 50)
-    server.add("1")
-    assert "larger than 50 bytes" in (await server.refused()).message
+    monkeypatch.setattr(registry, "MAX_FETCH_BYTES", 300)
+    server.add("1", {"Cmd": ["x" * 300]})
+    assert "larger than 300 bytes" in (await server.refused()).message
 
 
 async def test_answers_that_never_come(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -221,12 +245,12 @@ async def test_answers_that_never_come(monkeypatch: pytest.MonkeyPatch) -> None:
         await asyncio.sleep(30)
         return web.Response()
 
-    monkeypatch.setattr(registry, "RESOLVE_TIMEOUT", 0.1)
+    monkeypatch.setattr(transport, "FETCH_TIMEOUT", 0.1)
     async with served(hang) as url:
         host = url.removeprefix("http://")
         with pytest.raises(ImageError) as caught:
             await resolve(f"{host}/a:1", {host})
-    assert caught.value.temporary
+    assert caught.value.reason is Reason.REGISTRY_UNREACHABLE
 
 
 @pytest.mark.parametrize(
@@ -250,7 +274,7 @@ async def test_manifests_that_are_none(server: Registry, manifest: bytes) -> Non
 async def test_an_index_within_an_index(server: Registry) -> None:
     inner = server.add_index("inner", linux_amd64="sha256:" + "0" * 64)
     server.add_index("1", linux_amd64=inner)
-    assert "index within an index" in (await server.refused()).message
+    assert "names another index" in (await server.refused()).message
 
 
 @pytest.mark.parametrize(
@@ -274,7 +298,7 @@ async def test_a_refused_configuration_says_what_and_how_much(server: Registry) 
     assert "its ENTRYPOINT has 65 words, more than 64" in (await server.refused()).message
     server.add("1", {"Cmd": ["x" * 4097]})
     assert "its CMD has 4097 characters, more than 4096" in (await server.refused()).message
-    digest = server.add("1", {"Entrypoint": ["x"] * 64, "Cmd": ["y" * 4096] * 256})
+    digest = server.add("1", {"Entrypoint": ["x"] * 64, "Cmd": ["y" * 4000] * 256})
     assert (await server.resolve()).digest == digest
 
 
@@ -304,7 +328,7 @@ async def test_an_anonymous_token(server: Registry) -> None:
 
     server.override = guard
     assert (await server.resolve()).uid == 1000
-    assert asked == [{"service": "r", "scope": "repository:team/algo:pull"}]
+    assert asked == [{"service": "r", "scope": "repository:team/algo:pull"}] * 2, "one for each fetch"
 
 
 async def test_a_token_that_does_not_help_is_asked_for_once(server: Registry) -> None:
@@ -384,7 +408,7 @@ async def test_redirects_end(server: Registry) -> None:
 
 @pytest.mark.parametrize(
     ("user", "expected"),
-    [("1000", (1000, 1000)), ("1000:1001", (1000, 1001)), ("4294967294", (4294967294, 4294967294))],
+    [("1000:0", (1000, 0)), ("1000:1001", (1000, 1001)), ("4294967294:1", (4294967294, 1))],
 )
 async def test_a_user_by_number(server: Registry, user: str, expected: tuple[int, int]) -> None:
     server.add("1", {"User": user, "Cmd": ["x"]})
@@ -393,9 +417,82 @@ async def test_a_user_by_number(server: Registry, user: str, expected: tuple[int
 
 
 @pytest.mark.parametrize(
-    "user", ["algorithm", "1000:users", "1000:", "-1", "4294967295", "99999999999", "１０"]
+    "user", ["algorithm", "1000", "1000:users", "1000:", "-1", "4294967295:1", "99999999999:1", "１０:１０"]
 )
-async def test_a_user_by_name(server: Registry, user: str) -> None:
+async def test_a_user_that_is_to_be_looked_up(server: Registry, user: str) -> None:
     server.add("1", {"User": user, "Cmd": ["x"]})
     found = await server.resolve()
     assert (found.user, found.uid, found.gid) == (user, None, None)
+
+
+@pytest.mark.parametrize(
+    ("entry", "told"),
+    [
+        ("LD_PRELOAD=/x.so", "LD_PRELOAD=/x.so"),
+        ("LD_AUDIT=/x.so", "LD_AUDIT"),
+        ("NVIDIA_VISIBLE_DEVICES=0,1", "NVIDIA_VISIBLE_DEVICES=0,1"),
+    ],
+)
+async def test_variables_that_reach_beyond_the_container(server: Registry, entry: str, told: str) -> None:
+    server.add("1", {"Cmd": ["x"], "Env": ["A=b", entry]})
+    refusal = await server.refused()
+    assert refusal.reason is Reason.IMAGE_INVALID
+    assert told in refusal.message
+
+
+@pytest.mark.parametrize(
+    "entry", ["NVIDIA_VISIBLE_DEVICES=all", "NVIDIA_VISIBLE_DEVICES=", "LD_PRELOAD=", "LD_LIBRARY_PATH=/x", 5]
+)
+async def test_variables_that_base_images_have(server: Registry, entry: object) -> None:
+    server.add("1", {"Cmd": ["x"], "Env": [entry]})
+    assert (await server.resolve()).cmd == ["x"]
+
+
+async def test_a_mirror_is_asked_first_and_the_registry_where_it_has_not(
+    two: tuple[Registry, Registry],
+) -> None:
+    server, mirror = two
+    digest = server.add("1")
+    both = {server.host, mirror.host}
+
+    async def look() -> str:
+        found = await resolve(f"{server.host}/algo:1", both, **{server.host: f"{mirror.host}/team"})
+        return found.digest
+
+    server.override = lambda request: web.Response(status=500)
+    mirror.manifests, mirror.blobs = server.manifests, server.blobs
+    assert await look() == digest
+    assert server.requests == []
+    mirror.override = lambda request: web.Response(status=404)
+    with pytest.raises(ImageError) as caught:
+        await look()
+    assert "HTTP 500" in caught.value.message
+    assert f"mirror {mirror.host}: it has no such image" in caught.value.message
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A self-signed certificate for loopback; its key is beside it."""
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+    subject_ = ["-days", "2", "-subj", "/CN=r", "-addext", "subjectAltName=IP:127.0.0.1"]
+    files = ["-keyout", str(tmp_path / "tls.key"), "-out", str(tmp_path / "tls.crt")]
+    subprocess.run([*command, *subject_, *files], check=True, capture_output=True)
+    return tmp_path / "tls.crt"
+
+
+async def test_an_authority_of_the_installations_own(certificate: Path) -> None:
+    async def answer(request: web.Request) -> web.Response:
+        return web.Response(body=b"{}")
+
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate, certificate.with_suffix(".key"))
+    authority = certificate.read_text()  # noqa: ASYNC240
+    async with served(answer, context) as url:
+        place = Endpoint(host=url.removeprefix("https://"), repository="a")
+        order = Order(endpoints=[place], kind="manifests", version="1")
+        with pytest.raises(RegistryError, match="certificate"):
+            await transport.fetch_anonymously(order)
+        trusting = order.model_copy(update={"ca": authority})
+        assert await transport.fetch_anonymously(trusting) == b"{}"
+        with pytest.raises(RegistryError, match=r"registries\.ca"):
+            await transport.fetch_anonymously(order.model_copy(update={"ca": "no certificate"}))

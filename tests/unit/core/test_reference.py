@@ -2,7 +2,7 @@
 
 import pytest
 
-from algorithm_operator.kube.reference import Reference, parse
+from algorithm_operator.core.reference import Reference, parse
 
 DIGEST = "sha256:" + "a" * 64
 

@@ -1,0 +1,86 @@
+"""Sending a Pod to find something out for an Algorithm, and reading what it found. One look at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from algorithm_operator.api.reasons import Reason, sentence
+from algorithm_operator.api.text import shown
+from algorithm_operator.controller.actions import ignore_gone
+from algorithm_operator.controller.context import Context
+from algorithm_operator.core import names, policies
+from algorithm_operator.core.errand import Ended, Trouble, outcome, same_question, tampered
+from algorithm_operator.core.world import Algorithm
+from algorithm_operator.kube.errors import AlreadyExists, ApiError, Forbidden
+from algorithm_operator.kube.resources import NETWORK_POLICIES, PODS
+
+Body = dict[str, Any]
+
+
+async def send(wanted: Body, container: str, of: Algorithm, context: Context) -> Ended | Trouble | None:
+    """Look after the Pod that `wanted` describes, making it if it is not there; None: it is on its way."""
+    live = context.store.get(PODS, of.namespace, wanted["metadata"]["name"])
+    if live is None:
+        return await _create(wanted, of, context)
+    if live["metadata"].get("deletionTimestamp"):
+        return None
+    if names.controller(live).get("uid") != of.uid:
+        if names.controller(live).get("kind") != "Algorithm":
+            return _name_taken(wanted)
+        await remove(live, context)  # of an Algorithm of the same name that is gone
+        return None
+    if not same_question(wanted, live):
+        await remove(live, context)
+        return None
+    found = tampered(wanted, live) or outcome(live, container)
+    if isinstance(found, Trouble) and found.over:
+        await remove(live, context)
+    return found
+
+
+async def _create(wanted: Body, of: Algorithm, context: Context) -> Trouble | None:
+    if names.LABEL_ROLE in wanted["metadata"]["labels"]:
+        seal = await context.cluster.namespace(of.namespace)
+        there = context.store.by_namespace(NETWORK_POLICIES, of.namespace)
+        unsealed = policies.unsealed(of.namespace, seal.restricted, there, wanted["metadata"]["labels"])
+        if unsealed is not None:
+            return Trouble(*unsealed, over=True)
+    try:
+        context.store.put(PODS, await context.client.create(PODS, of.namespace, wanted))
+    except AlreadyExists:
+        live = await context.client.get(PODS, of.namespace, wanted["metadata"]["name"])
+        if live is None:
+            return None
+        context.store.put(PODS, live)
+        return _name_taken(wanted) if names.controller(live).get("kind") != "Algorithm" else None
+    except ApiError as error:
+        # No answer, a name or namespace that is gone, a race or a rush: the same request may do better in a moment.
+        if error.status in (0, 401, 404, 409, 429):
+            raise
+        context.cluster.forget(of.namespace)
+        is_quota = isinstance(error, Forbidden) and error.is_quota
+        reason = Reason.QUOTA_EXCEEDED if is_quota else Reason.ADMISSION_DENIED
+        return Trouble(reason, sentence(reason, why=shown(error.message, 500)), over=True)
+    return None
+
+
+def _name_taken(wanted: Body) -> Trouble:
+    name = wanted["metadata"]["name"]
+    return Trouble(Reason.NAME_TAKEN, sentence(Reason.NAME_TAKEN, pod=name), over=True)
+
+
+async def remove(pod: Mapping[str, Any], context: Context) -> None:
+    """Delete that very Pod at once."""
+    meta = pod["metadata"]
+    await ignore_gone(
+        context.client.delete(PODS, meta["namespace"], meta["name"], uid=meta["uid"], grace_seconds=0)
+    )
+
+
+async def tidy(of: Algorithm, wanted: set[str], context: Context) -> None:
+    """Delete the Algorithm's Pods but those."""
+    for pod in context.store.by_owner(PODS, of.uid):
+        meta = pod["metadata"]
+        if meta["name"] not in wanted and not meta.get("deletionTimestamp"):
+            await remove(pod, context)
