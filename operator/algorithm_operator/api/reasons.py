@@ -53,6 +53,7 @@ class Reason(StrEnum):
     NAME_TAKEN = "NameTaken"
     RETRYING = "Retrying"
     SUSPENDED = "Suspended"
+    ALREADY_STARTED = "AlreadyStarted"
     # progress
     ACCEPTED = "Accepted"
     SCHEDULED = "Scheduled"
@@ -211,6 +212,11 @@ CATALOGUE: dict[Reason, Entry] = {
         _WAIT, False, "Attempt {number} failed ({reason}); the next one starts in {seconds} s."
     ),
     Reason.SUSPENDED: Entry(_WAIT, False, "spec.suspend is true; set it to false to start the job."),
+    Reason.ALREADY_STARTED: Entry(
+        _WAIT,
+        False,
+        "The job had started when spec.suspend was set: it goes on. Set spec.cancel to end it.",
+    ),
     Reason.ACCEPTED: Entry(
         _WAIT, False, "The inputs fit interface {interface}; image {digest} is fixed for the run."
     ),

@@ -36,6 +36,7 @@ ADVICE: dict[Reason, str] = {
     Reason.NAME_TAKEN: "Delete that Pod, or run the job under another name.",
     Reason.RETRYING: _WAIT,
     Reason.SUSPENDED: "kubectl algorithm resume JOB starts it.",
+    Reason.ALREADY_STARTED: "kubectl algorithm cancel JOB ends it.",
     Reason.ACCEPTED: _WAIT,
     Reason.SCHEDULED: _WAIT,
     Reason.STAGED: _WAIT,

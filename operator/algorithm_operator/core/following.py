@@ -99,7 +99,7 @@ def _goes_on(
     world: World, status: AlgorithmJobStatus, facts: Facts, held: waiting.Waiting | None, *, known: bool
 ) -> Decision:
     job, run = world.job, world.run
-    if known or held is not None or facts.node is not None or job.spec.cancel:
+    if known or held is not None or facts.node is not None or job.spec.cancel or job.spec.suspend:
         status = _progress(world, status, facts, held)
     else:
         status = job.status  # the scheduler is about to say something: nothing worth a write yet
@@ -192,6 +192,9 @@ def _progress(
         status = set_condition(status, job, now, ConditionType.SCHEDULED, True, Reason.SCHEDULED, message)
     else:
         status = without_waits(status)
+    if job.spec.suspend:  # set between the creation of the Pod and the first word about it
+        reason = Reason.ALREADY_STARTED
+        status = set_condition(status, job, now, ConditionType.SUSPENDED, False, reason, sentence(reason))
     if facts.stage.phase is Phase.TERMINATED and facts.stage.exit_code == 0:
         for type_, reason in (
             (ConditionType.STAGED, Reason.STAGED),

@@ -300,6 +300,16 @@ def test_cancel_lowers_the_deadline_of_a_running_pod_and_deletes_one_without_a_n
     assert never.status.state is State.CANCELLED
 
 
+def test_suspended_a_moment_too_late_it_goes_on_and_says_so() -> None:
+    """Its Pod is made, and nothing was written about it yet: the API server still takes the change."""
+    decision = decide(world(job(accepted(), suspend=True), pods={1: pod(node=None)}))
+    assert decision.actions == []
+    told = find(decision.status.conditions, "Suspended")
+    assert told is not None
+    assert (told.status, told.reason) == ("False", Reason.ALREADY_STARTED)
+    assert decision.status.attempts, "from now on the API server refuses it"
+
+
 def test_a_pod_that_outlives_every_limit_is_deleted() -> None:
     late = NOW + timedelta(seconds=7200 + 600 + 30 + 121)
     decision = decide(world(job(followed()), pods={1: pod(stage=DONE, main=running())}, now=late))
