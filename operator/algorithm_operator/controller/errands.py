@@ -9,6 +9,7 @@ from algorithm_operator.api.reasons import Reason, sentence
 from algorithm_operator.api.text import shown
 from algorithm_operator.controller.actions import ignore_gone
 from algorithm_operator.controller.context import Context
+from algorithm_operator.controller.sealing import seal
 from algorithm_operator.core import names, policies
 from algorithm_operator.core.errand import Ended, Trouble, outcome, same_question, tampered
 from algorithm_operator.core.world import Algorithm
@@ -40,10 +41,12 @@ async def send(wanted: Body, container: str, of: Algorithm, context: Context) ->
 
 
 async def _create(wanted: Body, of: Algorithm, context: Context) -> Trouble | None:
-    if names.LABEL_ROLE in wanted["metadata"]["labels"]:
-        seal = await context.cluster.namespace(of.namespace)
+    labels = wanted["metadata"]["labels"]
+    if names.LABEL_ROLE in labels:
+        await seal(of.namespace, labels, context)
+        restricted = (await context.cluster.namespace(of.namespace)).restricted
         there = context.store.by_namespace(NETWORK_POLICIES, of.namespace)
-        unsealed = policies.unsealed(of.namespace, seal.restricted, there, wanted["metadata"]["labels"])
+        unsealed = policies.unsealed(of.namespace, restricted, there, labels)
         if unsealed is not None:
             return Trouble(*unsealed, over=True)
     try:
