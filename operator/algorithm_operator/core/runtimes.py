@@ -34,6 +34,7 @@ class Found:
     patched: bool
 
 
+TOOLKIT = "nvidia-container-toolkit"
 ESCAPES: Mapping[str, tuple[Escape, ...]] = {
     "containerd": (
         Escape(
@@ -51,7 +52,7 @@ ESCAPES: Mapping[str, tuple[Escape, ...]] = {
         ),
         Escape("CVE-2026-41579", "an image whose /dev is a link", ((1, 3, 6), (1, 4, 3))),
     ),
-    "nvidia-container-toolkit": (
+    TOOLKIT: (
         Escape("CVE-2024-0132, CVE-2025-23359", "an image's links are mounted from the host", ((1, 17, 4),)),
         Escape("CVE-2025-23266", "LD_PRELOAD of an image reaches a hook that runs as root", ((1, 17, 8),)),
     ),
@@ -62,6 +63,26 @@ def parse(text: str) -> tuple[Version, str] | None:
     """`2.3.7-k3s1` as numbers and what follows them; None if it is no version."""
     match = _VERSION.fullmatch(text.strip())
     return ((int(match[1]), int(match[2]), int(match[3])), match[4]) if match else None
+
+
+def is_toolkit(image: str) -> bool:
+    """Whether an image is NVIDIA's container toolkit, by the name of its repository."""
+    return _repository(image).rpartition("/")[2] in ("container-toolkit", TOOLKIT)
+
+
+def toolkit(image: str) -> Found | None:
+    """What is known of a toolkit's image by its tag, such as `v1.17.8-ubuntu20.04`: the suffix is NVIDIA's own and
+    names the base, no correction."""
+    _, _, tag = image.partition("@")[0][len(_repository(image)) :].partition(":")
+    found = known(TOOLKIT, tag)
+    return None if found is None else Found(found.version, found.escapes, patched=False)
+
+
+def _repository(image: str) -> str:
+    """Without tag and digest; a registry may have a port."""
+    name = image.partition("@")[0]
+    head, slash, last = name.rpartition("/")
+    return head + slash + last.partition(":")[0]
 
 
 def is_open(escape: Escape, version: Version, *, before: bool = False) -> bool:

@@ -175,6 +175,7 @@ def facts(**changes: Any) -> Facts:
         ],
         "nodes": [node()],
         "kubelets": {"gpu-1": KUBELET},
+        "toolkits": ["nvcr.io/nvidia/k8s/container-toolkit:v1.18.1"],
         "storage_classes": [
             {
                 "metadata": {

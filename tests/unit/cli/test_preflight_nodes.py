@@ -7,6 +7,7 @@ import pytest
 from algorithm_operator.cli.preflight import kubelets, nodes
 from algorithm_operator.cli.preflight.checks import Level, Unseen
 from algorithm_operator.cli.preflight.facts import installation
+from algorithm_operator.core import runtimes
 from algorithm_operator.core.settings import GpuType, PodSettings
 from tests.unit.cli.preflight_facts import KUBELET, deployment, node, one, told
 
@@ -199,13 +200,13 @@ def test_nodes_that_may_not_be_seen() -> None:
     ],
 )
 def test_runtime(version: str, level: Level, words: str) -> None:
-    found = list(kubelets.judge([node(info={"containerRuntimeVersion": version})], {}))
+    found = list(kubelets.judge([node(info={"containerRuntimeVersion": version})], {}, []))
     told(one(found, "container-runtime"), level, words)
 
 
 def test_the_worst_runtime_counts() -> None:
     pool = [node(), node("old", info={"containerRuntimeVersion": "containerd://1.7.20"})]
-    told(one(list(kubelets.judge(pool, {})), "container-runtime"), Level.FAIL, "(old)", "(gpu-1)")
+    told(one(list(kubelets.judge(pool, {}, [])), "container-runtime"), Level.FAIL, "(old)", "(gpu-1)")
 
 
 @pytest.mark.parametrize(
@@ -218,12 +219,12 @@ def test_the_worst_runtime_counts() -> None:
     ],
 )
 def test_runtimes_that_mount_images(version: str, level: Level) -> None:
-    found = list(kubelets.judge([node(info={"containerRuntimeVersion": version})], {}))
+    found = list(kubelets.judge([node(info={"containerRuntimeVersion": version})], {}, []))
     told(one(found, "runtime-image-volumes"), level)
 
 
 def test_a_runtime_without_strict_groups_fails() -> None:
-    found = list(kubelets.judge([node(features={})], {}))
+    found = list(kubelets.judge([node(features={})], {}, []))
     told(one(found, "supplemental-groups"), Level.FAIL, "containerd 2.0")
 
 
@@ -251,21 +252,54 @@ def test_a_runtime_without_strict_groups_fails() -> None:
     ],
 )
 def test_kubelet(name: str, change: dict[str, Any], level: Level, words: str) -> None:
-    found = list(kubelets.judge([node()], {"gpu-1": {**KUBELET, **change}}))
+    found = list(kubelets.judge([node()], {"gpu-1": {**KUBELET, **change}}, []))
     told(one(found, name), level, words)
 
 
 def test_a_kubelet_that_may_not_be_asked_is_unknown_and_says_which_right_is_missing() -> None:
     why = 'nodes "gpu-1" is forbidden: User "eve" cannot get resource "nodes/proxy"'
-    found = list(kubelets.judge([node()], {"gpu-1": Unseen(why)}))
+    found = list(kubelets.judge([node()], {"gpu-1": Unseen(why)}, []))
     told(one(found, "pod-pids-limit"), Level.UNKNOWN, why, "nodes/proxy")
 
 
 def test_one_unseen_kubelet_among_others_is_no_pass() -> None:
     pool: dict[str, Any] = {"gpu-1": KUBELET, "gpu-2": Unseen("it hangs")}
-    found = list(kubelets.judge([node(), node("gpu-2")], pool))
+    found = list(kubelets.judge([node(), node("gpu-2")], pool, []))
     told(one(found, "pod-pids-limit"), Level.UNKNOWN, "536", "not seen: gpu-2")
 
 
 def test_without_nodes_there_is_nothing_to_say() -> None:
-    assert list(kubelets.judge([], {})) == []
+    assert list(kubelets.judge([], {}, [])) == []
+
+
+@pytest.mark.parametrize(
+    ("images", "level", "words"),
+    [
+        pytest.param(
+            ["nvcr.io/nvidia/k8s/container-toolkit:v1.17.8-ubuntu20.04"], Level.PASS, "1.17.8", id="mended"
+        ),
+        pytest.param(
+            ["mirror:5000/container-toolkit:v1.17.4-ubi8"], Level.FAIL, "CVE-2025-23266", id="NVIDIAScape"
+        ),
+        pytest.param(["a/container-toolkit@sha256:" + "a" * 64], Level.UNKNOWN, "nvidia-ctk", id="by digest"),
+        pytest.param([], Level.UNKNOWN, "No DaemonSet", id="on the node itself"),
+        pytest.param(Unseen("forbidden"), Level.UNKNOWN, "forbidden", id="not allowed"),
+    ],
+)
+def test_toolkit(images: Any, level: Level, words: str) -> None:
+    told(one(list(kubelets.judge([node()], {}, images)), "nvidia-toolkit"), level, words)
+
+
+@pytest.mark.parametrize(
+    ("image", "expected"),
+    [
+        ("nvcr.io/nvidia/k8s/container-toolkit:v1.17.8", True),
+        ("localhost:5000/container-toolkit", True),
+        ("container-toolkit:v1", True),
+        ("nvcr.io/nvidia/k8s-device-plugin:v0.17.3", False),
+        ("example.org/container-toolkit/other:1", False),
+        ("", False),
+    ],
+)
+def test_toolkits_are_recognised(image: str, expected: bool) -> None:
+    assert runtimes.is_toolkit(image) is expected

@@ -90,9 +90,13 @@ class Facts:
     nodes: Sequence[Object] | Unseen = ()
     kubelets: Mapping[str, Object | Unseen] = field(default_factory=dict)
     """`kubeletconfig` of GPU nodes, by node."""
+    toolkits: Sequence[str] | Unseen = ()
+    """Images of NVIDIA's container toolkit that DaemonSets put on nodes, as the GPU Operator does."""
     storage_classes: Sequence[Object] | Unseen = ()
     namespaces: Sequence[NamespaceFacts] | Unseen = ()
     probed: Probed | Unseen | None = None
+    leftovers: Sequence[Object] | Unseen = ()
+    """Namespaces of probes, of this one and of earlier ones."""
 
 
 def environment(deployment: Object) -> dict[str, str]:
@@ -104,6 +108,13 @@ def environment(deployment: Object) -> dict[str, str]:
         for variable in container.get("env") or []
         if "value" in variable
     }
+
+
+def images(workload: Object) -> set[str]:
+    """The images of a Deployment's or DaemonSet's containers."""
+    spec = ((workload.get("spec") or {}).get("template") or {}).get("spec") or {}
+    containers = [*(spec.get("initContainers") or []), *(spec.get("containers") or [])]
+    return {str(container.get("image") or "") for container in containers}
 
 
 def is_operator(deployment: Object) -> bool:

@@ -15,18 +15,21 @@ from algorithm_operator.cli.preflight.facts import (
     Installation,
     NamespaceFacts,
     Probed,
+    images,
     installation,
     is_operator,
 )
 from algorithm_operator.cli.preflight.namespaces import JOBS_LABEL
-from algorithm_operator.cli.preflight.probe import node_for, probe
+from algorithm_operator.cli.preflight.probe import probe
+from algorithm_operator.cli.preflight.probepods import LABELS, node_for
 from algorithm_operator.cli.preflight.reader import Reader
-from algorithm_operator.core import names
+from algorithm_operator.core import names, runtimes
 
 OPERATOR_NAMESPACE = "algorithm-operator-system"
 """Where the documentation installs it; looked at where all namespaces may not be."""
 MAX_KUBELETS, MAX_NAMESPACES = 50, 50
 _ADMISSION = "/apis/admissionregistration.k8s.io/v1"
+PROBE_LABELS = ",".join(f"{key}={value}" for key, value in LABELS.items())
 _OURS = f"/apis/{GROUP}/{VERSION}"
 
 
@@ -74,8 +77,11 @@ def gather(
         admission_bindings=reader.list(f"{_ADMISSION}/validatingadmissionpolicybindings"),
         nodes=all_nodes,
         kubelets=kubelets,
+        toolkits=_toolkits(reader),
         storage_classes=reader.list("/apis/storage.k8s.io/v1/storageclasses"),
         namespaces=_namespaces(reader, namespace),
+        # Looked for before the probe makes another.
+        leftovers=reader.list("/api/v1/namespaces", labelSelector=PROBE_LABELS),
         probed=_probed(reader, of, typed, kubelets, say) if with_probe else None,
     )
 
@@ -98,6 +104,14 @@ def _operators(reader: Reader, namespace: str | None) -> list[Object] | Unseen:
         (each for each in found if is_operator(each)),
         key=lambda each: (str(each["metadata"]["namespace"]), str(each["metadata"]["name"])),
     )
+
+
+def _toolkits(reader: Reader) -> list[str] | Unseen:
+    found = reader.list("/apis/apps/v1/daemonsets")
+    if isinstance(found, Unseen):
+        return found
+    every = {image for each in found for image in images(each)}
+    return sorted(image for image in every if runtimes.is_toolkit(image))
 
 
 def _schemas(reader: Reader) -> dict[str, Object] | Unseen:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
 
-from algorithm_operator.cli.preflight.checks import Check, Group, Level, Unseen, worst
-from algorithm_operator.cli.preflight.facts import Probed, Tried
+from algorithm_operator.cli.preflight.checks import Check, Group, Level, Unseen, listed, worst
+from algorithm_operator.cli.preflight.facts import Object, Probed, Tried
+from algorithm_operator.core.facts import moment
 
 GROUP = Group("isolation")
+OLD = timedelta(minutes=15)
 CANARY, API_SERVER = "canary", "API server"
 _PLUGIN = (
     "Install or switch on a network plugin that enforces NetworkPolicies (Calico, Cilium, kube-router; on EKS "
@@ -52,6 +55,25 @@ def judge(probed: Probed | Unseen | None, *, strict: bool) -> Iterator[Check]:
         return
     yield _enforced(probed, probed.sealed)
     yield _node_local(probed, probed.sealed, strict=strict)
+
+
+def judge_leftovers(namespaces: Sequence[Object] | Unseen, now: datetime) -> Iterator[Check]:
+    """Of a probe that was killed; one that runs just now is none."""
+    if isinstance(namespaces, Unseen):
+        return
+    old = [
+        str(each["metadata"]["name"])
+        for each in namespaces
+        if "deletionTimestamp" not in each["metadata"]
+        and (made := moment(str(each["metadata"].get("creationTimestamp") or ""))) is not None
+        and now - made > OLD
+    ]
+    if old:
+        yield GROUP.warned(
+            "earlier-probes",
+            f"An earlier preflight was killed and left: {listed(old)}.",
+            f"kubectl delete namespace {' '.join(sorted(old))}",
+        )
 
 
 def _named(tried: Sequence[Tried], name: str) -> Tried | None:

@@ -30,11 +30,12 @@ def _checks(facts: Facts) -> Iterator[Check]:
         yield from nodes.judge(facts.nodes, installation.pods)
         if isinstance(facts.nodes, Unseen):
             yield kubelets.GROUP.unseen("container-runtime", facts.nodes)
-        yield from kubelets.judge(gpu_nodes, facts.kubelets)
+        yield from kubelets.judge(gpu_nodes, facts.kubelets, facts.toolkits)
     number = None if isinstance(facts.nodes, Unseen) or installation is None else len(gpu_nodes)
     yield _storage(facts.storage_classes, number)
     if installation is not None:
         yield from isolation.judge(facts.probed, strict=installation.pods.isolation_strict)
+        yield from isolation.judge_leftovers(facts.leftovers, facts.now)
     yield from _namespaces(facts, installation, number)
 
 

@@ -22,7 +22,9 @@ GATES = ("ImageVolume", "PodLogsQuerySplitStreams")
 IMAGE_VOLUMES = {"containerd": (2, 1), "cri-o": (1, 31)}
 
 
-def judge(nodes: Sequence[Node], kubelets: Mapping[str, Config | Unseen]) -> Iterator[Check]:
+def judge(
+    nodes: Sequence[Node], kubelets: Mapping[str, Config | Unseen], toolkits: Sequence[str] | Unseen
+) -> Iterator[Check]:
     """All checks of GPU nodes' kubelets and runtimes; none without nodes."""
     if not nodes:
         return
@@ -31,12 +33,12 @@ def judge(nodes: Sequence[Node], kubelets: Mapping[str, Config | Unseen]) -> Ite
     yield _groups(nodes)
     kernels = {name_of(node): _info(node, "kernelVersion") for node in nodes}
     yield GROUP.passed("kernel", by_value(kernels))
-    low = ", ".join(f"{name} {runtimes.mended(name)}" for name in ("runc", "nvidia-container-toolkit"))
     yield GROUP.unknown(
-        "runc-and-nvidia-toolkit",
-        f"Nodes do not tell these versions. Without known escapes are: {low}.",
-        "On the node: runc --version; nvidia-ctk --version (or the tag of the GPU Operator's toolkit DaemonSet).",
+        "runc",
+        f"Nodes do not tell its version. Without known escapes is {runtimes.mended('runc')}.",
+        "On the node: runc --version",
     )
+    yield _toolkit(toolkits)
     yield from _configured(kubelets)
 
 
@@ -75,6 +77,32 @@ def _runtimes(nodes: Sequence[Node]) -> Check:
     }
     seen = by_value({node: said for node, (_, said) in verdicts.items()})
     return GROUP.check("container-runtime", level, seen, fixes.get(level, ""))
+
+
+def _toolkit(images: Sequence[str] | Unseen) -> Check:
+    """NVIDIA's container toolkit, which runs as root for every container with a GPU."""
+    name, good = "nvidia-toolkit", runtimes.mended(runtimes.TOOLKIT)
+    if isinstance(images, Unseen):
+        return GROUP.unseen(name, images)
+    known = {image: found for image in images if (found := runtimes.toolkit(image)) is not None}
+    holes = [
+        f"{image} has {escape.cve}: {escape.what}"
+        for image, found in known.items()
+        for escape in found.escapes
+    ]
+    if holes:
+        fix = f"Update the GPU Operator (25.3.2 or newer brings {good})."
+        return GROUP.failed(name, f"{listed(holes)}.", fix)
+    if not images or len(known) < len(images):
+        where = (
+            f"{listed(set(images) - set(known))} does" if images else "No DaemonSet installs it, and nodes do"
+        )
+        return GROUP.unknown(
+            name,
+            f"{where} not tell its version. Without known escapes is {good}.",
+            "On the node: nvidia-ctk --version",
+        )
+    return GROUP.passed(name, f"{listed(known)} has no known escape.")
 
 
 def _image_volumes(nodes: Sequence[Node]) -> Check:
