@@ -6,7 +6,8 @@ from collections.abc import Iterable
 
 from algorithm_operator.api.algorithm import AlgorithmSpec, ResolvedImage
 from algorithm_operator.api.reasons import Reason, sentence
-from algorithm_operator.api.text import shown
+from algorithm_operator.api.text import quoted, shown
+from algorithm_operator.contract.paths import check_store_path
 from algorithm_operator.contract.sockets import definition_difference, spec_problem
 from algorithm_operator.core import scratch
 from algorithm_operator.core.settings import PodSettings
@@ -30,6 +31,8 @@ def refusal(
         return Reason.SPEC_INVALID, why
     if (why := scratch.problem(spec.resources)) is not None:
         return Reason.SPEC_INVALID, why
+    if (why := _model_problem(spec)) is not None:
+        return Reason.SPEC_INVALID, why
     gpu = spec.resources.gpu
     if gpu.count and gpu.type not in settings.gpu_types:
         known = ", ".join(sorted(settings.gpu_types)) or "none"
@@ -51,6 +54,17 @@ def refusal(
                     Reason.SOCKET_CONFLICT, slug=socket.slug, other=name, difference=shown(difference, 400)
                 )
     return None
+
+
+def _model_problem(spec: AlgorithmSpec) -> str | None:
+    """Why the model's path cannot be mounted or walked, or None."""
+    if spec.model is None:
+        return None
+    field, path = "spec.model.path", (spec.model.path or "").strip("/")
+    if spec.model.store is not None:
+        field, path = "spec.model.store.path", spec.model.store.path
+    why = check_store_path(path) if path else None
+    return f"{field} {quoted(path)} is not allowed: {why}" if why else None
 
 
 def image_refusal(spec: AlgorithmSpec, image: ResolvedImage) -> tuple[Reason, str] | None:

@@ -94,3 +94,28 @@ def test_what_counts_as_memory_must_fit_into_it() -> None:
     assert found is not None
     assert found[0] is Reason.SPEC_INVALID
     assert "sharedMemory (2Gi)" in found[1]
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        ({"store": {"name": "w", "path": "unet/v3.tar.gz"}}, None),
+        ({"store": {"name": "w", "path": "unet/"}}, None),
+        ({"image": {"reference": "w"}}, None),
+        ({"image": {"reference": "w"}, "path": "/opt/model/"}, None),
+        ({"store": {"name": "w", "path": "../other/x"}}, 'spec.model.store.path "../other/x" is not allowed'),
+        ({"store": {"name": "w", "path": "/x"}}, 'it begins with "/"'),
+        (
+            {"image": {"reference": "w"}, "path": "a/../../etc"},
+            'spec.model.path "a/../../etc" is not allowed',
+        ),
+    ],
+)
+def test_the_path_of_a_model(model: dict[str, Any], words: str | None) -> None:
+    found = refusal(spec(model=model), [], SETTINGS)
+    if words is None:
+        assert found is None
+    else:
+        assert found is not None
+        assert found[0] is Reason.SPEC_INVALID
+        assert words in found[1]
