@@ -132,7 +132,8 @@ def test_logs_that_are_kept_apart_are_nowhere_else(
         assert not any(b"Jansen" in data for data in beside.values())
     status = jobs["failed"].status
     assert status["reason"] == "ExitCode"
-    assert f"{len(SECRET) + 1} bytes" in status["message"] or "stderr" in status["message"]
+    assert status["exitCode"] == 3
+    assert "it is in the logs in DataStore private" in status["message"]
 
     seen = logs(jobs["failed"], "--stderr")
     assert seen.stdout == f"{SECRET}\n", seen.stderr
