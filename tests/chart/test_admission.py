@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from algorithm_operator.contract.plan import MAX_PLAN_BYTES
 from algorithm_operator.core import names, policies
 from deploy.render import GROUP
 from tests.chart.conftest import restricted_namespace
@@ -34,6 +35,7 @@ WHOLE: Object = {
         {
             "name": "main",
             "image": "example.org/image:1",
+            "resources": {"requests": {"cpu": "100m"}},
             "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
         }
     ],
@@ -195,6 +197,7 @@ def test_other_pods_are_everybodys(cluster: Cluster) -> None:
 
 def _debugging() -> Object:
     container = {**WHOLE["containers"][0], "name": "debugger", "targetContainerName": "main"}
+    del container["resources"]
     return {"spec": {"ephemeralContainers": [container]}}
 
 
@@ -207,6 +210,10 @@ CHANGES: dict[str, tuple[Object | list[Object], str | None]] = {
     "no role, by way of status": ({"metadata": {"labels": {names.LABEL_ROLE: None}}}, "status"),
     "another image": ([{"op": "replace", "path": "/spec/containers/0/image", "value": "evil:1"}], None),
     "a shorter deadline": ({"spec": {"activeDeadlineSeconds": 1}}, None),
+    "more processors": (
+        [{"op": "replace", "path": "/spec/containers/0/resources/requests/cpu", "value": "2"}],
+        "resize",
+    ),
 }
 
 
@@ -238,6 +245,23 @@ def test_what_is_not_ours_may_change_on_a_marked_pod(cluster: Cluster) -> None:
     patch = {"metadata": {"annotations": {"cni.example.org/addresses": "[]"}, "labels": {"team": "a"}}}
     assert cluster.ask("edit", "PATCH", "pods", SEALED, patch) == ""
     assert cluster.ask("masters", "PATCH", "pods", SEALED, {"status": {"message": "x"}}, "status") == ""
+
+
+def test_the_largest_plan_is_within_what_a_policy_may_cost(cluster: Cluster) -> None:
+    """Beyond the API server's budget every request would be refused, the kubelet's too."""
+    full = "x" * MAX_PLAN_BYTES
+    body = cluster.pod(
+        "large",
+        labels=LABELS | {f"label-{i}": "x" * 63 for i in range(50)},
+        annotations={names.ANNOTATION_PLAN: full},
+    )
+    cluster.who["operator"].create("pods", body, cluster.namespace)
+    assert cluster.ask("masters", "PATCH", "pods", "large", {"status": {"message": "x"}}, "status") == ""
+    assert cluster.ask("edit", "PATCH", "pods", "large", {"metadata": {"labels": {"team": "a"}}}) == ""
+    other = cluster.ours({"metadata": {"annotations": {names.ANNOTATION_PLAN: full[:-1] + "y"}}})
+    said = cluster.ask("edit", "PATCH", "pods", "large", other)
+    assert "may not be given the annotation" in said
+    assert len(said) < 1000
 
 
 @pytest.mark.parametrize(
