@@ -119,7 +119,11 @@ def _copy_folder(root: int, tree: Tree, settings: StepSettings) -> str:
 
 def _copy(root: int, path: bytes, tree: Tree) -> str:
     digest = hashlib.sha256()
-    source = walk.open_file(root, path, links=True)
+    try:
+        source = walk.open_file(root, path, links=True)
+    except PermissionError as error:
+        why = f"{quoted(path)} may not be read by uid {os.getuid()} ({os_message(error)})"
+        raise walk.RefusedError(why) from error
     try:
         executable = bool(os.fstat(source).st_mode & stat.S_IXUSR)
         with tree.file(os.fsdecode(path), executable=executable) as target:

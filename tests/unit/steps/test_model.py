@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import hashlib
 import os
@@ -15,6 +16,7 @@ import pytest
 
 from algorithm_operator.api.reasons import Reason
 from algorithm_operator.contract.plan import PlannedModel
+from algorithm_operator.steps import walk
 from algorithm_operator.steps.failures import StepError
 from tests.unit.steps.attempt import Attempt, planned, with_value
 from tests.unit.steps.models import Archive, Mounts
@@ -102,6 +104,15 @@ def test_a_folder_is_copied(mounts: Mounts, of_image: bool) -> None:
     assert found.sha256 == said.stdout.split()[0]
     assert found.source == ("image:registry/weights@sha256:0/m" if of_image else "store:weights/m")
     assert (found.files, found.bytes) == (4, sum(map(len, FILES.values())))
+
+
+def test_a_file_that_only_root_may_read(mounts: Mounts, monkeypatch: pytest.MonkeyPatch) -> None:
+    def denied(*_: object, **__: object) -> int:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    given = mounts.folder({"a.bin": b"a"})
+    monkeypatch.setattr(walk, "open_file", denied)
+    assert f'"a.bin" may not be read by uid {os.getuid()} (Permission denied)' in refused(mounts, given)
 
 
 def test_a_folder_keeps_links_inside_and_they_count(mounts: Mounts) -> None:
