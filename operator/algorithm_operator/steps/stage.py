@@ -112,7 +112,9 @@ def _pass_gate(plan: Plan, environment: Mapping[str, str]) -> IsolationSeen:
 def run_config(plan: Plan, settings: StepSettings, started_at: datetime, boottime: float) -> dict[str, Any]:
     """run.json, which the runner obeys (its README tells each key)."""
     limit, threads = plan.limits.time_limit_seconds, max(1, math.ceil(quantity.parse(plan.limits.cpu)))
-    tmpfs = [names.OUTPUT_MOUNT, names.TMP_MOUNT] if plan.limits.scratch_medium == "Memory" else []
+    volumes = [names.OUTPUT_MOUNT, names.TMP_MOUNT]
+    # What is a file system of its own holds itself to its size: nobody needs to measure it.
+    on_disk, tmpfs = ([], volumes) if plan.limits.scratch_medium == "Memory" else (volumes, [])
     return {
         "version": 1,
         "entrypoint": plan.command.entrypoint,
@@ -131,7 +133,7 @@ def run_config(plan: Plan, settings: StepSettings, started_at: datetime, boottim
         },
         "disk": {
             "limitBytes": int(quantity.parse(plan.limits.scratch)),
-            "paths": [names.OUTPUT_MOUNT, names.TMP_MOUNT, names.LOGS_MOUNT],
+            "paths": [*on_disk, names.LOGS_MOUNT],
             "root": True,
             "filesystems": [names.SHM_MOUNT, *tmpfs],
         },
