@@ -80,16 +80,15 @@ def onnx(operator: object) -> str:
 def jobs(module_namespace: Namespace, store: Store, onnx: str) -> dict[str, Job]:
     """A job for each answer, all started."""
     namespace = module_namespace
-    image, overlays = (
-        {"slug": "scan", "kind": "Image"},
-        [{"slug": s, "kind": "Image"} for s in ("mask", "misplaced")],
-    )
+    image = {"slug": "scan", "kind": "Image"}
+    made = [{"slug": f"made-{name}", "kind": "Image"} for name in ("mask", "misplaced")]
+    overlays = [{"slug": name, "kind": "Image"} for name in ("mask", "misplaced")]
     namespace.algorithm()
     namespace.algorithm("loopback", network="Loopback")
     namespace.algorithm("sharing", resources={"cpu": "100m", "memory": "256Mi", "sharedMemory": "128Mi"})
     namespace.algorithm("picture", outputs=[image])
     namespace.algorithm("reader", inputs=[SCRIPT, image])
-    namespace.algorithm("overlay", inputs=[SCRIPT, *overlays], outputs=overlays)
+    namespace.algorithm("overlay", inputs=[SCRIPT, *made], outputs=overlays)
     namespace.algorithm(
         "onnx", image=onnx, inputs=[OPTIONS], outputs=[RESULTS], resources={"cpu": "500m", "memory": "512Mi"}
     )
@@ -119,8 +118,11 @@ def jobs(module_namespace: Namespace, store: Store, onnx: str) -> dict[str, Job]
         "overlay": namespace.job(
             "overlay",
             algorithm="overlay",
-            do=[["copy_input", f"images/{s['slug']}", f"images/{s['slug']}/out.mha"] for s in overlays],
-            inputs=[stored(s["slug"], f"cases/{s['slug']}.mha") for s in overlays],
+            do=[
+                ["copy_input", f"images/made-{name}", f"images/{name}/out.mha"]
+                for name in ("mask", "misplaced")
+            ],
+            inputs=[stored(f"made-{name}", f"cases/{name}.mha") for name in ("mask", "misplaced")],
         ),
         "talks": code("talks", TALKS),
         "loopback": code("loopback", TALKS, "loopback"),
@@ -154,7 +156,8 @@ def test_where_can_i_write(jobs: dict[str, Job], store: Store) -> None:
 def test_which_image_formats(jobs: dict[str, Job]) -> None:
     given = jobs["nifti-in"].wait("Failed", timeout=150)
     assert (given["reason"], given["blame"]) == ("InputInvalid", "input")
-    assert "is no .mha file; convert it to MetaImage" in given["message"]
+    assert 'kind Image takes a .mha file, and "cases/scan.nii" is none' in given["message"]
+    assert jobs["nifti-in"].pods() == [], "it cost a GPU"
 
     written = jobs["nifti-out"].wait("Failed", timeout=150)
     assert (written["reason"], written["blame"]) == ("OutputInvalid", "algorithm")

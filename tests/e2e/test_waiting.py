@@ -71,6 +71,28 @@ def test_no_node_with_that_gpu(namespace: Namespace) -> None:
     assert job.state == "Queued"
 
 
+@pytest.mark.parametrize("strategy", ["time-slicing", "mps"])
+def test_nodes_that_share_their_gpus_are_not_taken(namespace: Namespace, strategy: str) -> None:
+    node = f"paper-{strategy}"
+    labels = {
+        "nvidia.com/gpu.product": "NVIDIA-Paper-SHARED",
+        "nvidia.com/gpu.sharing-strategy": strategy,
+        "nvidia.com/gpu.replicas": "4",
+    }
+    namespace.kube.create("nodes", {"kind": "Node", "metadata": {"name": node, "labels": labels}})
+    try:
+        namespace.algorithm(outputs=IN_STATUS, resources={"cpu": "50m", "gpu": {"type": "Paper"}})
+        job = namespace.job("case", do=DO)
+
+        waiting = job.wait_condition("Scheduled", "False", "GpuShared")
+
+        assert f"({node})" in waiting["message"]
+        assert "An admin turns time-slicing or MPS off" in waiting["message"]
+        assert job.state == "Queued"
+    finally:
+        namespace.kube.delete("nodes", node)
+
+
 def test_a_quota_that_is_used_up_consumes_no_attempt(namespace: Namespace) -> None:
     kube = namespace.kube
     namespace.algorithm(outputs=IN_STATUS)

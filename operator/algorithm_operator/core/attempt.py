@@ -146,7 +146,8 @@ def plan(
             strict=settings.isolation_strict,
             targets=targets,
             node_local=[
-                Target(name="cluster DNS", host=host, port=53, protocol="UDP") for host in settings.dns_servers
+                Target(name="cluster DNS", host=host, port=53, protocol="UDP")
+                for host in settings.dns_servers
             ],
         ),
         settings={

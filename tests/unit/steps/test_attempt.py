@@ -94,6 +94,22 @@ def test_a_whole_attempt(attempt: Attempt) -> None:
     assert attempt.manifest() == manifest
 
 
+@pytest.mark.parametrize(
+    ("medium", "paths", "filesystems"),
+    [
+        ("Disk", ["/output", "/tmp", "/.algorithm-operator/logs"], ["/dev/shm"]),
+        ("Memory", ["/.algorithm-operator/logs"], ["/dev/shm", "/output", "/tmp"]),
+    ],
+)
+def test_what_holds_itself_to_its_size_is_not_measured(
+    attempt: Attempt, medium: str, paths: list[str], filesystems: list[str]
+) -> None:
+    attempt.plan.limits.scratch, attempt.plan.limits.scratch_medium = "64Mi", medium
+    assert attempt.stage()[0] == 0, attempt.stderr
+    disk = json.loads(attempt.at("/.algorithm-operator/bin/run.json").read_text())["disk"]
+    assert disk == {"limitBytes": 64 * 1024**2, "paths": paths, "root": True, "filesystems": filesystems}
+
+
 def test_all_findings_are_told_and_nothing_is_kept(attempt: Attempt) -> None:
     attempt.plan.outputs += [planned("missing", "Anything"), planned("broken", "Anything"), planned("two", "Image"),
                              planned("good", "Float")]  # fmt: skip
