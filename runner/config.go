@@ -18,7 +18,7 @@ const (
 	networkLoopback = "Loopback"
 
 	maxConfigBytes = 1 << 20
-	minLogBytes    = 1024
+	minLogBytes    = 4096
 	maxSeconds     = 366 * 24 * 3600
 )
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -15,23 +16,58 @@ type lastLine struct {
 	last    []byte
 }
 
+// write looks at data from its end: of much output only the last lines are worth the time.
 func (l *lastLine) write(data []byte) {
-	for _, b := range data {
-		switch {
-		case b == '\n' || b == '\r':
+	end := lastBreak(data)
+	if end < 0 {
+		l.add(data)
+		return
+	}
+	rest := data[end+1:]
+	for found := false; !found && end >= 0; {
+		data = data[:end]
+		if end = lastBreak(data); end >= 0 {
+			found = l.replace(data[end+1:])
+		} else { // the line began earlier
+			l.add(data)
 			l.end()
-		case len(l.current) == 0 && (b == ' ' || b == '\t'): // a line of blanks is blank
-		case len(l.current) < maxLineBytes:
-			l.current = append(l.current, b)
 		}
 	}
+	l.current = l.current[:0]
+	l.add(rest)
 }
 
+// lastBreak is where the last line end in data is, or -1.
+func lastBreak(data []byte) int {
+	i := len(data) - 1
+	for i >= 0 && data[i] != '\n' && data[i] != '\r' {
+		i--
+	}
+	return i
+}
+
+// add appends to the current line. A line of blanks is blank.
+func (l *lastLine) add(data []byte) {
+	if len(l.current) == 0 {
+		data = bytes.TrimLeft(data, " \t")
+	}
+	l.current = append(l.current, data[:min(len(data), maxLineBytes-len(l.current))]...)
+}
+
+// end makes the current line the last one, if it is not blank.
 func (l *lastLine) end() {
 	if len(l.current) > 0 {
 		l.last = append(l.last[:0], l.current...)
-		l.current = l.current[:0]
 	}
+}
+
+// replace makes a whole line the last one, if it is not blank.
+func (l *lastLine) replace(line []byte) bool {
+	line = bytes.TrimLeft(line, " \t")
+	if len(line) > 0 {
+		l.last = append(l.last[:0], line[:min(len(line), maxLineBytes)]...)
+	}
+	return len(line) > 0
 }
 
 // text is the line as printable UTF-8 of at most 1024 bytes: tabs become blanks, controls (terminal escapes, changes

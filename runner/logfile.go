@@ -23,8 +23,16 @@ type cappedLog struct {
 	whole int64 // bytes in the file at that error
 }
 
-// openLog creates the file; one that is there already, a link above all, is an error.
 func openLog(dir, name string, max int64) (*cappedLog, error) {
+	file, err := createLog(dir, name)
+	if err != nil {
+		return nil, err
+	}
+	return &cappedLog{file: file, head: max/2 - slotBytes/2, max: max}, nil
+}
+
+// createLog creates a file for the collector's group to read; one that is there already, a link above all, is an error.
+func createLog(dir, name string) (*os.File, error) {
 	path := filepath.Join(dir, name)
 	fd, err := syscall.Open(path, syscall.O_RDWR|syscall.O_CREAT|syscall.O_EXCL|syscall.O_NOFOLLOW|syscall.O_CLOEXEC, 0o640)
 	if err != nil {
@@ -33,7 +41,7 @@ func openLog(dir, name string, max int64) (*cappedLog, error) {
 	if err := syscall.Fchmod(fd, 0o640); err != nil { // whatever the umask is
 		return nil, fmt.Errorf("the log %s cannot be created: %w", path, err)
 	}
-	return &cappedLog{file: os.NewFile(uintptr(fd), path), head: max/2 - slotBytes/2, max: max}, nil
+	return os.NewFile(uintptr(fd), path), nil
 }
 
 func (l *cappedLog) ring() int64 { return l.head + slotBytes }

@@ -21,13 +21,15 @@ type exitRecord struct {
 	Signal   *string `json:"signal"`
 	TimedOut bool    `json:"timedOut"`
 	// StartError is a sentence for the owner; the algorithm never ran.
-	StartError     *string      `json:"startError"`
-	StartedAt      time.Time    `json:"startedAt"`
-	FinishedAt     time.Time    `json:"finishedAt"`
-	RanSeconds     float64      `json:"ranSeconds"`
-	Stdout         streamRecord `json:"stdout"`
-	Stderr         streamRecord `json:"stderr"`
-	LastStderrLine string       `json:"lastStderrLine"`
+	StartError *string      `json:"startError"`
+	StartedAt  time.Time    `json:"startedAt"`
+	FinishedAt time.Time    `json:"finishedAt"`
+	RanSeconds float64      `json:"ranSeconds"`
+	Stdout     streamRecord `json:"stdout"`
+	Stderr     streamRecord `json:"stderr"`
+	// Combined is combined.jsonl: bytes of both streams, and how many of them are in its records.
+	Combined       *streamRecord `json:"combined,omitempty"`
+	LastStderrLine string        `json:"lastStderrLine"`
 	// MaxRSSBytes is the peak of the largest process; PeakMemoryBytes that of the container, if its cgroup tells.
 	MaxRSSBytes     int64 `json:"maxRssBytes"`
 	PeakMemoryBytes int64 `json:"peakMemoryBytes"`

@@ -15,8 +15,10 @@ const noticeTime = 500 * time.Millisecond
 type stream struct {
 	source   *os.File // our end of the pipe
 	childEnd uintptr
-	sink     *os.File
+	sink     *os.File      // nil: nothing is passed on
 	ended    chan struct{} // closed at end of file
+	from     source
+	combined *combinedLog
 
 	mu     sync.Mutex
 	log    *cappedLog
@@ -27,21 +29,30 @@ type stream struct {
 // streams are the algorithm's stdout and stderr, kept apart.
 type streams struct {
 	out, err *stream
+	combined *combinedLog
 }
 
 func openStreams(cfg logsConfig) (*streams, error) {
-	out, err := openStream(cfg, "stdout.log", os.Stdout)
+	combined, err := openCombined(cfg.Dir, cfg.MaxBytes)
 	if err != nil {
 		return nil, err
 	}
-	errs, err := openStream(cfg, "stderr.log", os.Stderr)
+	out, err := openStream(cfg, fromStdout, os.Stdout, combined)
 	if err != nil {
 		return nil, err
 	}
-	return &streams{out, errs}, nil
+	errs, err := openStream(cfg, fromStderr, os.Stderr, combined)
+	if err != nil {
+		return nil, err
+	}
+	return &streams{out, errs, combined}, nil
 }
 
-func openStream(cfg logsConfig, name string, sink *os.File) (*stream, error) {
+func openStream(cfg logsConfig, from source, sink *os.File, combined *combinedLog) (*stream, error) {
+	name := sourceNames[from] + ".log"
+	if cfg.Silent {
+		sink = nil
+	}
 	log, err := openLog(cfg.Dir, name, cfg.MaxBytes)
 	if err != nil {
 		return nil, err
@@ -56,7 +67,7 @@ func openStream(cfg logsConfig, name string, sink *os.File) (*stream, error) {
 	}
 	return &stream{
 		source: os.NewFile(uintptr(ends[0]), name), childEnd: uintptr(ends[1]),
-		sink: sink, log: log, ended: make(chan struct{}),
+		sink: sink, log: log, ended: make(chan struct{}), from: from, combined: combined,
 	}, nil
 }
 
@@ -87,14 +98,20 @@ func (s *stream) pump() {
 // write keeps the data and passes it on. The descriptor comes last and outside of the lock: its reader may be slow.
 func (s *stream) write(data []byte) {
 	s.keep(data)
-	s.sink.Write(data) // nobody may be reading; the file has it
+	if s.sink != nil {
+		s.sink.Write(data) // nobody may be reading; the file has it
+	}
 }
 
 func (s *stream) keep(data []byte) {
+	s.combined.write(s.from, time.Now(), data)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.closed {
-		s.log.write(data)
+	if s.closed {
+		return
+	}
+	s.log.write(data)
+	if s.from == fromStderr { // nobody asks for the last line of the other
 		s.last.write(data)
 	}
 }
@@ -104,6 +121,9 @@ func (s *stream) keep(data []byte) {
 func (s *streams) notice(text string) {
 	line := []byte(text + "\n")
 	s.err.keep(line)
+	if s.err.sink == nil {
+		return
+	}
 	written := make(chan struct{})
 	go func() {
 		defer close(written)
@@ -134,6 +154,10 @@ func (s *streams) finish(r *exitRecord) {
 	r.LastStderrLine = s.err.lastLine()
 	r.Stdout = s.out.finish("stdout")
 	r.Stderr = s.err.finish("stderr")
+	if err := s.combined.close(); err != nil {
+		say("the log file of both streams is not complete: %v", err)
+	}
+	r.Combined = &streamRecord{Bytes: s.combined.bytes, Kept: s.combined.kept}
 }
 
 func (s *stream) lastLine() string {

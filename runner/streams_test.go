@@ -27,12 +27,26 @@ func TestStreamsAreKeptApart(t *testing.T) {
 	}
 }
 
+func TestSilentKeepsTheLogOutOfTheContainers(t *testing.T) {
+	j := newJob(t, "/bin/sh", "-c", "echo out; echo err >&2; sleep 30")
+	j.settings["logs"].(settings)["silent"] = true
+	j.settings["limitSeconds"], j.settings["reserveSeconds"] = 4, 3
+	r := j.run()
+	record := r.ended(t, exitTimeLimit)
+	if r.stdout != "" || r.stderr != "" {
+		t.Errorf("stdout %q, stderr %q", r.stdout, r.stderr)
+	}
+	if r.outLog != "out\n" || r.errLog != "err\nTime limit exceeded\n" || record.LastStderrLine != "Time limit exceeded" {
+		t.Errorf("%q %q %q", r.outLog, r.errLog, record.LastStderrLine)
+	}
+}
+
 func TestLogFilesAreForTheGroup(t *testing.T) {
 	old := syscall.Umask(0o077)
 	defer syscall.Umask(old)
 	j := newJob(t, "/bin/true")
 	j.run().ended(t, 0)
-	for _, name := range []string{"stdout.log", "stderr.log"} {
+	for _, name := range []string{"stdout.log", "stderr.log", "combined.jsonl"} {
 		info, err := os.Stat(j.logPath(name))
 		must(t, err)
 		if info.Mode() != 0o640 {
@@ -143,6 +157,10 @@ func TestLastLine(t *testing.T) {
 		strings.Repeat("ä", 2000) + "\n":       strings.Repeat("ä", 512),
 		strings.Repeat("\x01\xff", 600) + "z":  strings.Repeat("\ufffd", 341),
 		"first\n" + strings.Repeat("\n", 5000): "first",
+		"one\ntwo\n \nthree":                   "three",
+		"one\n  two":                           "two",
+		"one\ntwo \r\n":                        "two",
+		strings.Repeat("x", 3000) + "\n\n \n":  strings.Repeat("x", 1024),
 	} {
 		for _, step := range []int{1, 3, 100000} {
 			var line lastLine
