@@ -41,12 +41,10 @@ def jobs(module_namespace: Namespace, results: Store, private: Store) -> dict[st
         outputs=status,
         logPolicy={"store": {"name": "private"}, "errorInStatus": False},
     )
+    # Which of two pipes is read first is chance, unless there is time between.
     talk: list[list[Any]] = [
-        ["stdout", "one"],
-        ["stderr", "two"],
-        ["sleep", 3],
-        ["stdout", EVIL],
-        ["stderr", "four"],
+        *(["stdout", "one"], ["sleep", 0.5], ["stderr", "two"], ["sleep", 2.5]),
+        *(["stdout", EVIL], ["sleep", 0.5], ["stderr", "four"]),
     ]
     secret = [["stdout", SECRET], ["stderr", SECRET]]
     return {
