@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.chart.tools import EVERYTHING, Object, Values, keys, only, render, rules
+from tests.chart.tools import EVERYTHING, Object, Values, environment, keys, only, render, rules
 
 WATCHED: Values = {"watchNamespaces": ["a", "b"]}
 SHAPES: dict[str, Values] = {
@@ -110,7 +110,9 @@ def test_the_operator_writes_one_policy_by_name_and_only_if_so_wished() -> None:
 
     reading = {("get",), ("list",), ("watch",)}
     assert on_policies({}) == reading | {("create",), ("patch", "algorithm-operator-deny-all")}
-    assert on_policies({"isolation": {"managePolicy": False}}) == reading
+    for off in ({"isolation": {"managePolicy": False}}, {"admissionPolicies": {"enabled": False}}):
+        assert on_policies(off) == reading
+        assert environment(render(off))["AO_ISOLATION_MANAGE_POLICY"] == "false"
 
 
 OWN = "algorithm-operator.dev"

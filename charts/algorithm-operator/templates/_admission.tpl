@@ -4,6 +4,11 @@
 system:serviceaccount:{{ .Release.Namespace }}:{{ include "algorithm-operator.serviceAccountName" . }}
 {{- end -}}
 
+{{/* Whether the operator may write the policy that seals jobs ("true" or ""): only where an admission policy bounds it. */}}
+{{- define "algorithm-operator.managesPolicy" -}}
+{{- if and .Values.isolation.managePolicy .Values.admissionPolicies.enabled }}true{{ end -}}
+{{- end -}}
+
 {{/* What clears up after people: cluster administrators, and the controllers of Kubernetes itself. */}}
 {{- define "algorithm-operator.clearsUp" -}}
 ('system:masters' in request.userInfo.?groups.orValue([])

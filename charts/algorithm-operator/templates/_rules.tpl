@@ -24,7 +24,7 @@
 - apiGroups: [networking.k8s.io]
   resources: [networkpolicies]
   verbs: [get, list, watch]
-{{- if .Values.isolation.managePolicy }}
+{{- if include "algorithm-operator.managesPolicy" . }}
 # The one that seals jobs, put back where it is missing. A rule on `create` cannot name it; an admission policy does.
 - apiGroups: [networking.k8s.io]
   resources: [networkpolicies]
