@@ -30,10 +30,11 @@ import pytest
 
 from scripts.install_operator import GPU_TOLERATION, install
 from tests.cluster import processes
-from tests.cluster.settings import BIN, CACHE, KUBECONFIG, NODE_NAME, PROJECT
+from tests.cluster.settings import BIN, CACHE, KUBECONFIG, NODE_NAME, PROJECT, REGISTRY
 from tests.e2e.diagnosis import diagnosis
 from tests.e2e.harness import Namespace, Store, remove_volumes
 from tests.e2e.kube import Kube, kube
+from tests.e2e.registries import PRIVATE
 
 HERE = Path(__file__).parent
 KWOK_TOLERATION = {"key": "kwok.x-k8s.io/node", "operator": "Exists", "effect": "NoSchedule"}
@@ -88,14 +89,21 @@ def cluster() -> Iterator[Kube]:
 
 def operator_values() -> dict[str, Any]:
     """Values beside the usual ones: T4 jobs may also go to the nodes on paper (which only scheduling tests
-    bring up), and there are a GPU type for the smaller of them and one that no node has."""
+    bring up), and there are a GPU type for the smaller of them, one for a node that a test may make, and one that no
+    node has."""
     small = [{"key": "node.kubernetes.io/instance-type", "operator": "In", "values": ["simulated-t4-16gb"]}]
+    shared = [
+        {"key": "nvidia.com/gpu.product", "operator": "In", "values": ["NVIDIA-Paper"]},
+        {"key": "nvidia.com/gpu.sharing-strategy", "operator": "NotIn", "values": ["time-slicing", "mps"]},
+    ]
     nowhere = [{"key": "nvidia.com/gpu.product", "operator": "In", "values": ["NVIDIA-Nowhere"]}]
     return {
+        "insecureRegistries": [REGISTRY, PRIVATE],
         "extraTolerations": [KWOK_TOLERATION],
         "gpuTypes": {
             "T4-16GB": {"nodeSelectorTerms": [{"matchExpressions": small}], "tolerations": [GPU_TOLERATION]},
             "Nowhere": {"nodeSelectorTerms": [{"matchExpressions": nowhere}]},
+            "Paper": {"nodeSelectorTerms": [{"matchExpressions": shared}]},
         },
         # Python starts in a second and not in three; still four jobs at a time on two CPUs.
         "stepsResources": {

@@ -251,6 +251,7 @@ class Namespace:
         name: str = "probe",
         *,
         image: str | None = None,
+        pull_secrets: Sequence[str] = (),
         inputs: Sequence[Object] = (SCRIPT,),
         outputs: Sequence[Object] = (RESULTS,),
         ready: bool = True,
@@ -262,7 +263,10 @@ class Namespace:
         if spec.get("resources", SMALL) is not None:
             spec["resources"] = {"scratch": SCRATCH, **spec.get("resources", SMALL)}
         body: Object = {
-            "image": {"reference": image or self.image},
+            "image": {
+                "reference": image or self.image,
+                "pullSecrets": [{"name": name} for name in pull_secrets],
+            },
             "interfaces": [{"inputs": list(inputs), "outputs": list(outputs)}],
             "timeLimitSeconds": 120,
             "collectSeconds": 60,

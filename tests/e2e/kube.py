@@ -20,7 +20,7 @@ T = TypeVar("T")
 _PREFIX = {
     "v1": (
         *("configmaps", "endpoints", "events", "namespaces", "nodes", "persistentvolumeclaims"),
-        *("persistentvolumes", "pods", "resourcequotas", "services"),
+        *("persistentvolumes", "pods", "resourcequotas", "secrets", "services"),
     ),
     "apps/v1": ("deployments",),
     "coordination.k8s.io/v1": ("leases",),

@@ -149,7 +149,7 @@ class _Session:
         for _ in range(MAX_REDIRECTS if kind == "blobs" else 0):
             if response.status not in _REDIRECTS or response.location is None:
                 break
-            url = urljoin(url, response.location)
+            url = self._joined(url, response.location)
             self._check_scheme(url)
             response = yield from self._request(url, headers)
         if response.status == 404:
@@ -201,6 +201,13 @@ class _Session:
         if self._login is None:
             return RegistryError(Outcome.UNAUTHORIZED, "it does not let anonymous readers in")
         return RegistryError(Outcome.UNAUTHORIZED, "it refuses the credentials", self._login.secret)
+
+    @staticmethod
+    def _joined(url: str, location: str) -> str:
+        try:
+            return urljoin(url, location)
+        except ValueError:
+            raise unreachable("it refers to what is no URL") from None
 
     def _check_scheme(self, url: str) -> None:
         try:
