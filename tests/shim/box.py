@@ -44,6 +44,8 @@ class Outcome:
     stderr: tuple[str, ...] = ()
     crash: str = ""
     """The exception that ended the platform's own helper."""
+    raw: bytes = field(default=b"", compare=False)
+    """stdout.log, where there is one."""
 
 
 class Box:

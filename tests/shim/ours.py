@@ -48,8 +48,9 @@ def ours(runner: Path, run: Run) -> Outcome:
         said = words[0].exit if words else None
         assert said is not None, ended.stderr.decode()
         assert said.exit_code == ended.returncode
-        out, err = (_file_lines(here.logs / f"{stream}.log") for stream in ("stdout", "stderr"))
-        return comparable(here, Outcome(_code(said), _shown_here(said, run), out, err))
+        out, err = (_lines(here.logs, stream) for stream in ("stdout", "stderr"))
+        raw = (here.logs / "stdout.log").read_bytes()
+        return comparable(here, Outcome(_code(said), _shown_here(said, run), out, err, raw=raw))
 
 
 def _account(runner: Path, here: Box) -> dict[str, Any]:
@@ -122,8 +123,8 @@ def _shown_here(said: ExitRecord, run: Run) -> str:
     return judge(facts_of(pod), snapshot).message
 
 
-def _file_lines(path: Path) -> tuple[str, ...]:
-    """The lines of a log file; bytes that are no UTF-8 as \\xNN."""
-    text = path.read_bytes().decode("utf-8", "backslashreplace") if path.exists() else ""
-    lines = text.split("\n")
-    return tuple(lines[:-1] if lines[-1] == "" else lines)
+def _lines(logs: Path, stream: str) -> tuple[str, ...]:
+    """The lines of one stream in combined.jsonl, which is what the shim's log records are there; its own file has the
+    bytes."""
+    records = [json.loads(line) for line in (logs / "combined.jsonl").read_text().splitlines()]
+    return tuple(each["m"] for each in records if each["s"] == stream)
