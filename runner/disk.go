@@ -34,6 +34,9 @@ type child struct {
 }
 
 const (
+	// What an entry counts for at least: a node has only so many inodes, and an empty file takes one.
+	inodeBytes = 4096
+
 	unchanged = math.MaxUint32
 	// A directory with more directories in it than this has the others left out: their names have to be remembered.
 	maxChildren = 1 << 17
@@ -139,8 +142,16 @@ func (w *diskWalk) read(fd int, d directory) directory {
 	return d
 }
 
+// file adds a file that is a mount of its own.
+func (w *diskWalk) file(path string) {
+	var stat syscall.Stat_t
+	if syscall.Lstat(path, &stat) == nil && stat.Mode&syscall.S_IFMT == syscall.S_IFREG {
+		w.bytes += stat.Blocks * 512
+	}
+}
+
 func (w *diskWalk) add(stat *syscall.Stat_t, isDirectory bool) {
-	bytes := stat.Blocks * 512
+	bytes := max(stat.Blocks*512, inodeBytes)
 	if links := int64(stat.Nlink); !isDirectory && links > 1 {
 		bytes /= links
 	}

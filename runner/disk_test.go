@@ -48,7 +48,7 @@ func TestDiskWalk(t *testing.T) {
 	must(t, err)
 	must(t, sparse.Truncate(1<<40))
 	must(t, sparse.Close())
-	want := blocks(t, in("plain"), in("a"), in("a", "b"), in("a", "b", "deep"), in("a", "everything"))
+	want := blocks(t, in("plain"), in("a"), in("a", "b"), in("a", "b", "deep")) + 2*inodeBytes // the link and the sparse file
 	if got := occupied(t, diskWalk{}, top); got < want-3 || got > want {
 		t.Errorf("%d bytes, want %d", got, want)
 	}
@@ -193,9 +193,11 @@ func TestDiskWatchOfTheRoot(t *testing.T) {
 	}
 	time.Sleep(2 * changeTimeLag)
 	fill(t, filepath.Join(root, "written"), 1<<20)
+	must(t, os.Mkdir(filepath.Join(root, "dev"), 0o755))
+	fill(t, filepath.Join(root, terminationLog), 64<<10) // in a container it is another mount, and a part of this walk here
 	d.lookAtRoot()
 	d.look()
-	if got := d.total.Load(); got < (1<<20)+(256<<10) || got > 1400<<10 || !d.exceeded() {
+	if got := d.total.Load(); got < (1<<20)+(256<<10)+(128<<10) || got > 1500<<10 || !d.exceeded() {
 		t.Errorf("%d bytes", got)
 	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"path/filepath"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -16,6 +17,8 @@ const (
 	rootShare        = 200
 	diskAlarmShare   = 10 // when the free space says that the limit may have been passed
 	lastLookInterval = 100 * time.Millisecond
+
+	terminationLog = "/dev/termination-log" // the kubelet's default
 	// The kernel's clock of change times lags behind by a tick.
 	changeTimeLag = 20 * time.Millisecond
 )
@@ -97,6 +100,10 @@ func (d *diskWatch) look() {
 	walk := diskWalk{stop: &d.stopped}
 	for _, path := range d.cfg.Paths {
 		walk.walk(path)
+	}
+	if d.cfg.Root {
+		// The kubelet's own file in the container, a mount of its own that anybody may write to, and that it does not measure itself.
+		walk.file(filepath.Join(d.root, terminationLog))
 	}
 	total := walk.bytes + d.written
 	if os.Getpid() == 1 {

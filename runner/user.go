@@ -53,7 +53,7 @@ func userMain(spec string) int {
 func terminationMessage(message any) error {
 	path := os.Getenv("TERMINATION_LOG_PATH")
 	if path == "" {
-		path = "/dev/termination-log"
+		path = terminationLog
 	}
 	text, err := json.Marshal(message)
 	if err != nil {
