@@ -41,6 +41,8 @@ WHOLE: Object = {
     ],
 }
 SEALED = "case-1-run"
+RELEASED: Object = {"metadata": {"finalizers": None}}
+"""A Pod that keeps our finalizer would keep its namespace for ever."""
 
 
 class Cluster:
@@ -105,10 +107,11 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
             cluster.pod("plain", labels={"team": "a"}),
         ]:
             cluster.who["operator"].create("pods", body, namespace)
-        _in_force(cluster)
-        yield cluster
-        gone = [{"op": "remove", "path": "/metadata/finalizers"}]
-        Kube().patch("pods", SEALED, gone, namespace)
+        try:
+            _in_force(cluster)
+            yield cluster
+        finally:
+            Kube().patch("pods", SEALED, RELEASED, namespace)
 
 
 def _in_force(cluster: Cluster) -> None:
@@ -541,9 +544,11 @@ def test_a_namespace_of_jobs_can_be_deleted(cluster: Cluster) -> None:
     kube.create("networkpolicies", cluster.ours(policies.deny_all(name)), name)
     body = cluster.pod("case-1-run", labels=LABELS, finalizers=[names.POD_FINALIZER])
     cluster.who["operator"].create("pods", body, name)
-    kube.delete("namespaces", name)
-    leaving = lambda: kube.list("pods", name)[0]["metadata"].get("deletionTimestamp")  # noqa: E731
-    eventually(leaving, 30, "its Pod is asked to go")
-    assert kube.list("networkpolicies", name), "what seals a Pod goes after it"
-    kube.patch("pods", "case-1-run", {"metadata": {"finalizers": None}}, name)
+    try:
+        kube.delete("namespaces", name)
+        leaving = lambda: kube.list("pods", name)[0]["metadata"].get("deletionTimestamp")  # noqa: E731
+        eventually(leaving, 30, "its Pod is asked to go")
+        assert kube.list("networkpolicies", name), "what seals a Pod goes after it"
+    finally:
+        kube.patch("pods", "case-1-run", RELEASED, name)
     eventually(lambda: kube.get("namespaces", name) is None, 60, "the namespace is gone")
