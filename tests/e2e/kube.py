@@ -22,6 +22,10 @@ _PREFIX = {
         *("configmaps", "endpoints", "events", "namespaces", "nodes", "persistentvolumeclaims"),
         *("persistentvolumes", "pods", "resourcequotas", "secrets", "services"),
     ),
+    "admissionregistration.k8s.io/v1": (
+        *("mutatingadmissionpolicies", "mutatingadmissionpolicybindings"),
+        *("validatingadmissionpolicies", "validatingadmissionpolicybindings"),
+    ),
     "apps/v1": ("deployments",),
     "coordination.k8s.io/v1": ("leases",),
     "networking.k8s.io/v1": ("networkpolicies",),
