@@ -12,7 +12,7 @@ import pytest
 
 from tests.e2e.harness import RESULTS, Job, Namespace, Object, Store, eventually
 
-LOGS = {"logs/stdout.log", "logs/stderr.log"}
+LOGS = {"logs/stdout.log", "logs/stderr.log", "logs/combined.jsonl"}
 TIME_LIMIT = 20
 DIRTY_NAME = "x\x1b[31m\nroot.mha"
 Started = tuple[Store, dict[str, Job]]

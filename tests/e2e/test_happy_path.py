@@ -59,7 +59,8 @@ def test_a_job_succeeds_and_its_status_and_manifest_say_everything(namespace: Na
     }
 
     kept = store.files(job)
-    assert set(kept) == {"manifest.json", "mask.mha", "results.json", "logs/stdout.log", "logs/stderr.log"}
+    logs = {"logs/stdout.log", "logs/stderr.log", "logs/combined.jsonl"}
+    assert set(kept) == {"manifest.json", "mask.mha", "results.json", *logs}
     assert kept["mask.mha"] == scan
     assert kept["logs/stdout.log"] == b"hello\n"
     assert kept["logs/stderr.log"] == b""
@@ -95,7 +96,7 @@ def test_a_job_succeeds_and_its_status_and_manifest_say_everything(namespace: Na
     assert {each["slug"]: each["file"]["sha256"] for each in manifest["outputs"]} == {
         slug: output["sha256"] for slug, output in outputs.items()
     }
-    assert {each["path"] for each in manifest["logs"]} == {"logs/stdout.log", "logs/stderr.log"}
+    assert {each["path"] for each in manifest["logs"]} == logs
     probes = {each["name"]: each for each in manifest["isolation"]["probes"]}
     assert {"canary", "API server"} <= set(probes)
     assert all(each["closed"] for each in probes.values())
