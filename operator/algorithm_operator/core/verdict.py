@@ -139,21 +139,23 @@ def _algorithm_failed(facts: Facts, run: RunSnapshot) -> Verdict | None:
         return _say(Reason.LOST, facts, why=shown(algorithm.message or "its container's status is unknown"))
     if algorithm.exit_code == 0:
         return None
-    words = sentence(
-        Reason.EXIT_CODE,
-        code=algorithm.exit_code,
-        line=_last_words(record, run),
-        hint=network_hint(facts, run),
-    )
     limit = exceeded(facts, run)
     if limit is not None:
-        message = f"{limit.message} {words}" if limit.ended_itself else limit.message
+        message = f"{limit.message} {_exit(facts, run)}" if limit.ended_itself else limit.message
         return Verdict(limit.reason, message[:1024], algorithm.exit_code, record)
     if record is not None and record.start_error:
         return _say(Reason.NOT_STARTABLE, facts, why=shown(record.start_error, _LINE_LIMIT))
     if record is None and algorithm.exit_code == 125:
         return _say(Reason.RUNNER_FAILED, facts, why="see the log of container algorithm")
+    words = _exit(facts, run, hint=network_hint(facts, run))
     return Verdict(Reason.EXIT_CODE, words, algorithm.exit_code, record)
+
+
+def _exit(facts: Facts, run: RunSnapshot, *, hint: str = "") -> str:
+    """The exit code and the algorithm's last words."""
+    record = facts.collect_report.exit if facts.collect_report else None
+    code = facts.algorithm.exit_code
+    return sentence(Reason.EXIT_CODE, code=code, line=_last_words(record, run), hint=hint)
 
 
 def _last_words(record: ExitRecord | None, run: RunSnapshot) -> str:

@@ -201,10 +201,22 @@ def test_a_limit(facts: Facts, run_: RunSnapshot, reason: Reason, words: list[st
         (failed(1), run()),
         (failed(1, **SOCKETS), changed(network="Loopback")),
         (failed(137, oomKills=1, signal="SIGKILL", **SOCKETS), run()),
+        (failed(1, oomKills=1, **SOCKETS), run()),
+        (failed(1, busError=True, **SOCKETS), run()),
         (failed(137, diskExceeded=True, **SOCKETS), run()),
         (failed(124, timedOut=True, **SOCKETS), run()),
     ],
-    ids=["no IP family", "none", "not counted", "Loopback", "memory", "disk", "time"],
+    ids=[
+        "no IP family",
+        "none",
+        "not counted",
+        "Loopback",
+        "memory",
+        "a child's",
+        "bus error",
+        "disk",
+        "time",
+    ],
 )
 def test_sockets_are_told_only_where_they_explain(facts: Facts, run_: RunSnapshot) -> None:
     assert "socket" not in judge(facts, run_).message
