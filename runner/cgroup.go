@@ -48,6 +48,9 @@ func locateCgroups(membership, mounts string) cgroups {
 // mountOf is the folder that shows the group `own` in a mount of that type and controller.
 func mountOf(mounts, kind, controller, own string) cgroupDir {
 	for line := range strings.Lines(mounts) {
+		if !strings.Contains(line, " - "+kind+" ") { // a node has many mounts
+			continue
+		}
 		left, right, _ := strings.Cut(line, " - ")
 		mount, source := strings.Fields(left), strings.Fields(right)
 		if len(mount) < 5 || len(source) < 3 || source[0] != kind {

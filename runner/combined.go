@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"runtime"
+	"slices"
 	"sync"
 	"time"
 )
@@ -154,7 +156,7 @@ func (c *combinedLog) closeTail() {
 		// An unfinished line before the tail, and one at its end.
 		room -= int64(byteEscape*len(c.partial[from].text)) + 2*(recordFrame+recordNote)
 	}
-	c.tail.fit(room)
+	c.tail.fit(room, c.limit)
 	var dropped int64
 	for from := range sources {
 		if c.tail.dropped[from] > 0 { // an unfinished line ends here: its rest is missing
@@ -175,7 +177,12 @@ func (c *combinedLog) closeTail() {
 		c.pending = pending // it is not the algorithm's
 	}
 	c.tail.each(func(from source, when time.Time, data []byte) {
-		c.encode(from, when, data, c.max)
-		c.flush()
+		for part := range slices.Chunk(data, maxRecordText) { // so that the buffer stays small
+			c.encode(from, when, part, c.max)
+			c.flush()
+		}
 	})
+	// The ring is the runner's largest piece of memory, and the other logs need as much to close.
+	c.tail = nil
+	runtime.GC()
 }

@@ -45,7 +45,10 @@ func (t *rawTail) push(from source, when time.Time, data []byte) {
 	if len(data) == 0 {
 		return
 	}
-	for len(t.pieces) > 0 && (t.length+len(data) > len(t.ring) || len(t.pieces) > len(t.ring)/minPieceBytes) {
+	for over := t.length + len(data) - len(t.ring); over > 0; over = t.length + len(data) - len(t.ring) {
+		t.shift(min(over, t.pieces[0].length))
+	}
+	for len(t.pieces) > len(t.ring)/minPieceBytes {
 		t.shift(t.pieces[0].length)
 	}
 	end := (t.start + t.length) % len(t.ring)
@@ -87,22 +90,18 @@ func (t *rawTail) slices(from, n int) (first, second []byte) {
 	return t.ring[begin:], t.ring[:n-(len(t.ring)-begin)]
 }
 
-// fit drops the oldest so that the records of the rest take no more than room bytes, and the rest of lines whose
-// beginning was dropped.
-func (t *rawTail) fit(room int64) {
-	cost := recordCost{bytes: recordFrame}
-	keep := t.length
-	for i := len(t.pieces) - 1; i >= 0; i-- {
-		for n := range t.pieces[i].length {
-			if n%maxRecordText == 0 {
-				cost.bytes += recordNote // a line may be cut
-			}
-			cost.add(t.ring[(t.start+keep-1)%len(t.ring)])
-			if cost.bytes > room {
-				t.keep(keep)
-				return
-			}
-			keep--
+// fit drops the oldest so that the records of the rest take no more than room bytes when lines are cut at limit, and the
+// rest of lines whose beginning was dropped.
+func (t *rawTail) fit(room int64, limit int) {
+	cost := recordCost{}
+	for keep := t.length; keep > 0; keep-- {
+		if (t.length-keep)%limit == 0 {
+			cost.bytes += recordNote // for each line that is cut there are so many bytes
+		}
+		cost.add(t.ring[(t.start+keep-1)%len(t.ring)])
+		if cost.bytes > room {
+			t.keep(keep)
+			return
 		}
 	}
 	t.keep(0)

@@ -8,12 +8,23 @@ import (
 	"time"
 )
 
+const (
+	pipeBytes = 256 << 10 // what the algorithm may be ahead of the runner, if the kernel grants it
+	readBytes = 128 << 10
+
+	fcntlSetPipeSize = 1031 // F_SETPIPE_SZ
+	// After a read of less than smallRead the next one waits a moment, for more to come: a program that writes line by
+	// line would have the runner do so too.
+	smallRead  = 8 << 10
+	gatherTime = time.Millisecond
+)
+
 // noticeTime is how long the reader of the container's stderr may keep the runner waiting.
 const noticeTime = 500 * time.Millisecond
 
 // stream carries one output of the algorithm: from a pipe to the runner's own descriptor and to a capped file.
 type stream struct {
-	source   *os.File // our end of the pipe
+	source   int // our end of the pipe
 	childEnd uintptr
 	sink     *os.File      // nil: nothing is passed on
 	ended    chan struct{} // closed at end of file
@@ -61,12 +72,9 @@ func openStream(cfg logsConfig, from source, sink *os.File, combined *combinedLo
 	if err := syscall.Pipe2(ends[:], syscall.O_CLOEXEC); err != nil {
 		return nil, fmt.Errorf("a pipe for %s: %w", name, err)
 	}
-	// Our end alone is non-blocking, so that a read can be given up; the algorithm's end is an ordinary pipe.
-	if err := syscall.SetNonblock(ends[0], true); err != nil {
-		return nil, fmt.Errorf("a pipe for %s: %w", name, err)
-	}
+	syscall.Syscall(syscall.SYS_FCNTL, uintptr(ends[0]), fcntlSetPipeSize, pipeBytes) // or it stays as it is
 	return &stream{
-		source: os.NewFile(uintptr(ends[0]), name), childEnd: uintptr(ends[1]),
+		source: ends[0], childEnd: uintptr(ends[1]),
 		sink: sink, log: log, ended: make(chan struct{}), from: from, combined: combined,
 	}, nil
 }
@@ -85,12 +93,19 @@ func (s *streams) pump() {
 
 func (s *stream) pump() {
 	defer close(s.ended)
-	buffer := make([]byte, 64<<10)
+	buffer := make([]byte, readBytes)
 	for {
-		n, err := s.source.Read(buffer)
-		s.write(buffer[:n])
-		if err != nil {
+		// Not by Go's poller, which every write of the algorithm would wake, also while nobody reads.
+		n, err := syscall.Read(s.source, buffer)
+		if err == syscall.EINTR {
+			continue
+		}
+		if err != nil || n == 0 {
 			return
+		}
+		s.write(buffer[:n])
+		if n < smallRead {
+			time.Sleep(gatherTime)
 		}
 	}
 }
@@ -152,11 +167,11 @@ func (s *streams) drained(timeout time.Duration) bool {
 // finish closes the files and writes into the record what they hold.
 func (s *streams) finish(r *exitRecord) {
 	r.LastStderrLine = s.err.lastLine()
-	r.Stdout = s.out.finish("stdout")
-	r.Stderr = s.err.finish("stderr")
 	if err := s.combined.close(); err != nil {
 		say("the log file of both streams is not complete: %v", err)
 	}
+	r.Stdout = s.out.finish("stdout")
+	r.Stderr = s.err.finish("stderr")
 	r.Combined = &streamRecord{Bytes: s.combined.bytes, Kept: s.combined.kept}
 }
 

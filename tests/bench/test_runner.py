@@ -6,7 +6,6 @@ Plain processes, so the runner is not PID 1 here; what differs is only the count
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import statistics
 import subprocess
@@ -29,7 +28,7 @@ MAX_START_SECONDS = 0.010
 MIN_SHARE = 0.80
 """The aims. Asserted is a multiple, for the machine may be busy; docs/performance.md has the figures."""
 SLACK = 2.0
-MAX_RUNNER_BYTES = 64 * MB
+MAX_RUNNER_BYTES = 48 * MB
 
 LINE = "a line of a log as most of them are, some eighty characters long: 0.1234567890\n"
 WRITER = """
@@ -126,6 +125,14 @@ def _through(argv: list[str], relay: list[str] | None) -> float:
     return time.monotonic() - began
 
 
+def _peak_memory(pid: int) -> int:
+    """Bytes; not from rusage, where a process begins with what its parent had when it was forked."""
+    for line in Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
 @pytest.mark.bench
 def test_start_up(box: Box, record: Record) -> None:
     """What an algorithm's start costs more by the runner: both are started in turn."""
@@ -172,18 +179,20 @@ def test_log_throughput(box: Box, record: Record, name: str, argv: list[str], to
 
 @pytest.mark.bench
 def test_output_stays_within_its_caps(box: Box, record: Record) -> None:
-    """200 MB of output: the files, and the memory of the runner and of the algorithm, have their bounds."""
+    """200 MB of output: the files and the runner's memory have their bounds."""
     total = 200 * MB
     command = box.command(_writer(total))
     began = time.monotonic()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
+    peak = 0
+    while process.poll() is None:
+        peak = max(peak, _peak_memory(process.pid))
+        time.sleep(0.002)
     seconds = time.monotonic() - began
-    process.returncode = os.waitstatus_to_exitcode(status)
     sizes = {path.name: path.stat().st_size for path in sorted(box.logs.iterdir())}
     record(
         "runner 200 MB of output",
-        {"seconds": round(seconds, 2), "peak_memory_mb": round(usage.ru_maxrss * 1024 / MB), "bytes": sizes},
+        {"seconds": round(seconds, 2), "runner_peak_memory_mb": round(peak / MB), "bytes": sizes},
     )
     assert process.returncode == 0
     assert set(sizes) == {"stdout.log", "stderr.log", "combined.jsonl"}
@@ -195,4 +204,4 @@ def test_output_stays_within_its_caps(box: Box, record: Record) -> None:
         records = [json.loads(line) for line in file]
     assert next(each["m"] for each in records if each["s"] == "runner").startswith("[… ")
     assert records[0]["m"] + "\n" == LINE
-    assert usage.ru_maxrss * 1024 < MAX_RUNNER_BYTES
+    assert 0 < peak < MAX_RUNNER_BYTES
