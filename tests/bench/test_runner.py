@@ -157,7 +157,7 @@ def test_start_up(box: Box, record: Record) -> None:
 @pytest.mark.bench
 @pytest.mark.parametrize(
     ("name", "argv", "total"),
-    [("blocks", _writer(2000 * MB), 2000 * MB), ("print", _printer(400 * MB), 400 * MB)],
+    [("blocks", _writer(2000 * MB), 2000 * MB), ("print", _printer(100 * MB), 100 * MB)],
 )
 def test_log_throughput(box: Box, record: Record, name: str, argv: list[str], total: int) -> None:
     """Through the runner against through `cat`, in turn, to the same reader."""
