@@ -129,6 +129,24 @@ def test_the_algorithm_reaches_nothing_from_its_first_instruction_on(
     assert refused_by_filter == (name == "sealed")
 
 
+def test_the_manifest_says_what_the_gate_saw(jobs: tuple[Store, dict[str, Job]]) -> None:
+    store, started = jobs
+    started["sealed"].wait("Succeeded")
+
+    seen = json.loads(store.files(started["sealed"])["manifest.json"])["isolation"]
+
+    assert [probe["name"] for probe in seen["probes"] if not probe["closed"]] == []
+    addresses = {probe["address"]: probe["nodeLocal"] for probe in seen["probes"]}
+    wanted = {
+        f"{API_SERVICE}:443": False,
+        f"{DNS_SERVICE}:53/udp": True,
+        f"{NODE_ADDRESS}:10250": True,
+        "169.254.20.10:53/udp": True,
+    }
+    assert wanted.items() <= addresses.items()
+    assert seen["seconds"] < 2, "all targets are probed at once"
+
+
 def test_a_bare_pod_with_the_label_reaches_another_one_in_its_first_moments(
     module_namespace: Namespace, targets: Targets
 ) -> None:

@@ -26,6 +26,8 @@ from tests.e2e.harness import OPERATOR_NAMESPACE, RESULTS, SCRIPT, Kube, Namespa
 DEAD_PORT = {"name": "nobody", "host": "127.0.0.1", "port": 1}
 SETTLED_SECONDS = 3
 """After this a policy holds for a Pod that has just started."""
+GATE_SECONDS = 5
+"""How long the gate waits for the network to close."""
 REFUSED = "Address family not supported by protocol"
 
 
@@ -45,6 +47,7 @@ def without(pod: Object, *, gate: bool, seccomp: bool) -> Object:
     """A bare copy of a run Pod; `gate`, `seccomp`: whether it has that layer."""
     meta = pod["metadata"]
     plan = json.loads(meta["annotations"][names.ANNOTATION_PLAN])
+    plan["isolation"]["timeoutSeconds"] = GATE_SECONDS
     plan["network"] = "None" if seccomp else "Loopback"
     if not gate:
         plan["isolation"] |= {"targets": [DEAD_PORT], "nodeLocal": [], "probeNode": False}
