@@ -33,6 +33,7 @@ USERS: Final = {
     "4321:0": (4321, 0, None),
     "4321:1234": (4321, 1234, None),
 }
+SHOW_MODEL: Final = [["python", "report['model'] = os.listdir('/opt/ml/model')"], ["write_report"]]
 RUN_AS: Final = ("games", "4321:0")
 """Of these a job is run, too."""
 REFUSED: Final[dict[str, tuple[Object, str, str]]] = {
@@ -84,6 +85,10 @@ def namespace(module_namespace: Namespace, registry: PrivateRegistry, store: Sto
     for name, (names, _, _) in SECRETS.items():
         here.algorithm(name, image=private(here.image), pull_secrets=names, ready=False)
     here.algorithm("private", image=private(here.image), pull_secrets=["right"], ready=False)
+    model = {"reference": private(here.image), "pullSecrets": [{"name": "right"}]}
+    here.algorithm("model", model={"image": model, "path": "opt"}, ready=False)
+    absent = {"reference": f"{here.image.partition('@')[0]}:no-such-tag"}
+    here.algorithm("no-model", model={"image": absent}, ready=False)
     for user in USERS:
         image = variant(here.image, f"{here.name}-{named(user)}", User=user)
         here.algorithm(named(user), image=image, ready=False)
@@ -96,7 +101,8 @@ def namespace(module_namespace: Namespace, registry: PrivateRegistry, store: Sto
 def jobs(namespace: Namespace) -> dict[str, Job]:
     """Jobs that wait for their Algorithms by themselves."""
     wanted = ["private", *map(named, RUN_AS)]
-    return {name: namespace.job(name, algorithm=name, do=DO) for name in wanted}
+    started = {name: namespace.job(name, algorithm=name, do=DO) for name in wanted}
+    return {**started, "model": namespace.job("model", algorithm="model", do=SHOW_MODEL)}
 
 
 def status(namespace: Namespace, name: str) -> Object:
@@ -159,6 +165,17 @@ def test_a_job_runs_as_that_user(jobs: dict[str, Job], store: Store, user: str) 
     assert seen["status"]["Uid"].split() == [str(uid)] * 4
     assert seen["status"]["Gid"].split() == [str(gid)] * 4
     assert seen["environment"]["HOME"] == home or (home is None and seen["environment"]["HOME"] == "/tmp")
+
+
+def test_a_model_in_an_image_is_looked_up_and_pulled_likewise(
+    namespace: Namespace, jobs: dict[str, Job], store: Store
+) -> None:
+    told = ready(namespace, "no-model", "ImageNotFound")
+    assert told.startswith("Model image ")
+    assert "spec.model.image.reference" in told
+    assert report(store, jobs["model"])["model"] == ["probe.py"]
+    model = status(namespace, "model")["model"]
+    assert model == {"reference": private(namespace.image), "digest": namespace.image.partition("@")[2]}
 
 
 def test_a_private_image_runs_and_its_registry_may_be_gone_by_then(

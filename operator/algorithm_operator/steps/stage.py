@@ -16,9 +16,10 @@ from algorithm_operator.contract.plan import Plan
 from algorithm_operator.contract.reports import STAGE_NOT_ISOLATED, STAGE_OK, StageReport
 from algorithm_operator.core import names, quantity
 from algorithm_operator.steps import gate, model, termination
-from algorithm_operator.steps.copying import ChangedError, write_all
+from algorithm_operator.steps.copying import ChangedError
 from algorithm_operator.steps.failures import StepError, os_message, try_again
 from algorithm_operator.steps.inputs import Inputs
+from algorithm_operator.steps.install import install
 from algorithm_operator.steps.roots import Roots
 from algorithm_operator.steps.settings import PlanError, StepSettings, load_plan
 
@@ -58,7 +59,7 @@ def _stage(roots: Roots, environment: Mapping[str, str]) -> StageReport:
     started_at, boottime, began = datetime.now(UTC), time.clock_gettime(time.CLOCK_BOOTTIME), time.monotonic()
     try:
         plan, settings = load_plan(roots)
-        _install(roots)
+        install(roots)
         inputs = Inputs(plan, settings, roots).lay_out()
         unpacked = model.unpack(plan.model, settings, roots) if plan.model is not None else None
         staged_seconds = round(time.monotonic() - began, 3)
@@ -83,22 +84,6 @@ def _stage(roots: Roots, environment: Mapping[str, str]) -> StageReport:
         gate_seconds=seen.seconds,
         input_bytes=sum(each.bytes for each in inputs),
     )
-
-
-def _install(roots: Roots) -> None:
-    """Put the runner where the algorithm's container finds it, executable and read-only."""
-    with open(roots.runner_source, "rb") as source:
-        binary = source.read()
-    target = os.open(
-        os.path.join(roots.runner, names.RUNNER_BINARY),
-        os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC,
-        0o500,
-    )
-    try:
-        write_all(target, binary)
-        os.fchmod(target, 0o555)
-    finally:
-        os.close(target)
 
 
 def _pass_gate(plan: Plan, environment: Mapping[str, str]) -> IsolationSeen:

@@ -55,6 +55,14 @@ def keys(
 WAITING = {"AlgorithmJob/a1", "AlgorithmJob/a2", "AlgorithmJob/b1"}
 
 
+def test_a_pod_of_an_algorithm(store: Store) -> None:
+    pod = thing("a-1-inspect")
+    pod["metadata"]["ownerReferences"] = [
+        {"kind": "Algorithm", "name": "a", "uid": "ns/a", "controller": True}
+    ]
+    assert keys(store, PODS, pod) == {"Algorithm/a"}
+
+
 def test_a_job(store: Store) -> None:
     assert keys(store, ALGORITHM_JOBS, job("old", "a", "Succeeded")) == {"AlgorithmJob/old"}
 
