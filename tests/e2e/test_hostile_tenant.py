@@ -111,7 +111,9 @@ def test_the_runner_and_the_exit_record_are_out_of_reach(jobs: dict[str, Job], s
 def test_a_log_that_is_no_plain_file_is_not_followed(jobs: dict[str, Job], store: Store) -> None:
     status = ended(jobs["logs"])
     assert (status["state"], status["logs"]["stderrBytes"]) == ("Succeeded", 32)
-    assert set(store.files(jobs["logs"])) == {"manifest.json", "results.json"}
+    kept = store.files(jobs["logs"])
+    assert set(kept) == {"manifest.json", "results.json", "logs/combined.jsonl"}
+    assert b"what the owner should have read" in kept["logs/combined.jsonl"]
 
 
 def test_nothing_writes_after_the_end(jobs: dict[str, Job], store: Store) -> None:
