@@ -9,17 +9,36 @@ import re
 import shlex
 import subprocess
 import time
+from collections.abc import Iterator
 from datetime import datetime
 
 import pytest
 
 from tests.e2e.conftest import MakeNamespace
-from tests.e2e.harness import RESULTS, Job, Namespace, Object, eventually
+from tests.e2e.harness import RESULTS, Job, Kube, Namespace, Object, eventually
 from tests.e2e.vanishing import VanishingImage
 
 DO = [["write_json", "results.json", {}]]
 IN_STATUS = [{**RESULTS, "storeInStatus": True}]
 GIVE_UP_SECONDS = 120
+
+
+@pytest.fixture(scope="module", autouse=True)
+def sharing_nodes(cluster: Kube) -> Iterator[list[str]]:
+    """Nodes on paper that share their GPUs. There from the beginning: the operator remembers nodes for seconds."""
+    names = []
+    for strategy in ("mps", "time-slicing"):
+        labels = {
+            "nvidia.com/gpu.product": "NVIDIA-Paper-SHARED",
+            "nvidia.com/gpu.sharing-strategy": strategy,
+            "nvidia.com/gpu.replicas": "4",
+        }
+        names.append(f"paper-{strategy}")
+        cluster.delete("nodes", names[-1])
+        cluster.create("nodes", {"kind": "Node", "metadata": {"name": names[-1], "labels": labels}})
+    yield names
+    for name in names:
+        cluster.delete("nodes", name)
 
 
 @pytest.fixture(scope="module")
@@ -69,28 +88,6 @@ def test_no_node_with_that_gpu(namespace: Namespace) -> None:
     assert "none with the labels of a Nowhere" in waiting["message"]
     assert "gpuTypes.Nowhere in the Helm values" in waiting["message"]
     assert job.state == "Queued"
-
-
-@pytest.mark.parametrize("strategy", ["time-slicing", "mps"])
-def test_nodes_that_share_their_gpus_are_not_taken(namespace: Namespace, strategy: str) -> None:
-    node = f"paper-{strategy}"
-    labels = {
-        "nvidia.com/gpu.product": "NVIDIA-Paper-SHARED",
-        "nvidia.com/gpu.sharing-strategy": strategy,
-        "nvidia.com/gpu.replicas": "4",
-    }
-    namespace.kube.create("nodes", {"kind": "Node", "metadata": {"name": node, "labels": labels}})
-    try:
-        namespace.algorithm(outputs=IN_STATUS, resources={"cpu": "50m", "gpu": {"type": "Paper"}})
-        job = namespace.job("case", do=DO)
-
-        waiting = job.wait_condition("Scheduled", "False", "GpuShared")
-
-        assert f"({node})" in waiting["message"]
-        assert "An admin turns time-slicing or MPS off" in waiting["message"]
-        assert job.state == "Queued"
-    finally:
-        namespace.kube.delete("nodes", node)
 
 
 def test_a_quota_that_is_used_up_consumes_no_attempt(namespace: Namespace) -> None:
@@ -184,6 +181,17 @@ def test_a_namespace_without_the_policy_and_one_that_another_policy_opens(
 
     kube.delete("networkpolicies", "friendly", namespace.name)
     job.wait("Succeeded", timeout=60)
+
+
+def test_nodes_that_share_their_gpus_are_not_taken(namespace: Namespace, sharing_nodes: list[str]) -> None:
+    namespace.algorithm(outputs=IN_STATUS, resources={"cpu": "50m", "gpu": {"type": "Paper"}})
+    job = namespace.job("case", do=DO)
+
+    waiting = job.wait_condition("Scheduled", "False", "GpuShared")
+
+    assert f"({', '.join(sharing_nodes)})" in waiting["message"]
+    assert "An admin turns time-slicing or MPS off" in waiting["message"]
+    assert job.state == "Queued"
 
 
 def test_an_image_that_cannot_be_pulled_ends_the_attempt_after_two_minutes(unpullable: Job) -> None:
