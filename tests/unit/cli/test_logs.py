@@ -175,6 +175,8 @@ def test_logs_that_are_kept_apart(place: Path) -> None:
     with pytest.raises(CliError, match="keeps logs apart, in DataStore secret; they are there once"):
         show(cluster)
     cluster.status("Succeeded", apart=True)
-    with pytest.raises(CliError, match=r"kept apart, in DataStore secret .*whoever may connect.*is forbidden"):
+    with pytest.raises(
+        CliError, match=r"kept apart, in DataStore secret .*whoever may connect.*is forbidden"
+    ):
         show(cluster)
     assert cluster.asked == [], "the Pod's own log is never asked for"
