@@ -30,11 +30,10 @@ import pytest
 
 from scripts.install_operator import GPU_TOLERATION, install
 from tests.cluster import processes
-from tests.cluster.settings import BIN, CACHE, KUBECONFIG, NODE_NAME, PROJECT, REGISTRY
+from tests.cluster.settings import BIN, CACHE, KUBECONFIG, NODE_NAME, PROJECT
 from tests.e2e.diagnosis import diagnosis
 from tests.e2e.harness import Namespace, Store, remove_volumes
 from tests.e2e.kube import Kube, kube
-from tests.e2e.registries import PRIVATE
 
 HERE = Path(__file__).parent
 KWOK_TOLERATION = {"key": "kwok.x-k8s.io/node", "operator": "Exists", "effect": "NoSchedule"}
@@ -98,7 +97,7 @@ def operator_values() -> dict[str, Any]:
     ]
     nowhere = [{"key": "nvidia.com/gpu.product", "operator": "In", "values": ["NVIDIA-Nowhere"]}]
     return {
-        "insecureRegistries": [REGISTRY, PRIVATE],
+        "registries": {"ca": "kube-root-ca.crt"},  # the private registry's (registries.py)
         "extraTolerations": [KWOK_TOLERATION],
         "gpuTypes": {
             "T4-16GB": {"nodeSelectorTerms": [{"matchExpressions": small}], "tolerations": [GPU_TOLERATION]},

@@ -1,7 +1,8 @@
 """Images and registries for tests of how images are looked up.
 
 `variant` pushes an image that differs from another in its configuration alone: no build, no new layer.
-`PrivateRegistry` is the test cluster's registry a second time, at a port where one has to log in.
+`PrivateRegistry` is the test cluster's registry a second time, at a port where one has to log in, over TLS with a
+certificate of the cluster's own authority, which nobody trusts unless told to.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -16,7 +18,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from tests.cluster import processes
-from tests.cluster.settings import BIN, CONFIG, NODE_ADDRESS, REGISTRY, REGISTRY_DATA
+from tests.cluster.settings import BIN, CONFIG, NODE_ADDRESS, PKI, REGISTRY, REGISTRY_DATA
 from tests.cluster.shell import wait_for
 
 PRIVATE: Final = f"{NODE_ADDRESS}:5001"
@@ -31,7 +33,7 @@ class PrivateRegistry:
     """It holds what the other one holds."""
 
     def start(self) -> None:
-        """Start it; the node speaks plain HTTP to it from now on."""
+        """Start it; the node trusts it from now on."""
         (CONFIG / "htpasswd").write_text(_HTPASSWD)
         (CONFIG / f"{_NAME}.yaml").write_text(
             f"""\
@@ -40,14 +42,17 @@ log: {{level: warn, accesslog: {{disabled: true}}}}
 storage:
   filesystem: {{rootdirectory: "{REGISTRY_DATA}"}}
   maintenance: {{uploadpurging: {{enabled: false}}}}
-http: {{addr: "{PRIVATE}"}}
+http:
+  addr: "{PRIVATE}"
+  tls: {{certificate: "{PKI / "apiserver.crt"}", key: "{PKI / "apiserver.key"}"}}
 auth: {{htpasswd: {{realm: tests, path: "{CONFIG / "htpasswd"}"}}}}
 """
         )
         hosts = CONFIG / "registries" / PRIVATE
         hosts.mkdir(parents=True, exist_ok=True)
         (hosts / "hosts.toml").write_text(
-            f'server = "http://{PRIVATE}"\n[host."http://{PRIVATE}"]\ncapabilities = ["pull", "resolve"]\n'
+            f'server = "https://{PRIVATE}"\n[host."https://{PRIVATE}"]\n'
+            f'capabilities = ["pull", "resolve"]\nca = "{PKI / "ca.crt"}"\n'
         )
         environment = {"OTEL_TRACES_EXPORTER": "none"}
         processes.start(_NAME, [BIN / "registry", "serve", CONFIG / f"{_NAME}.yaml"], environment)
@@ -61,7 +66,8 @@ auth: {{htpasswd: {{realm: tests, path: "{CONFIG / "htpasswd"}"}}}}
     def _refuses_strangers() -> bool:
         processes.require_alive(_NAME)
         try:
-            urllib.request.urlopen(f"http://{PRIVATE}/v2/", timeout=5).close()
+            trust = ssl.create_default_context(cafile=str(PKI / "ca.crt"))
+            urllib.request.urlopen(f"https://{PRIVATE}/v2/", timeout=5, context=trust).close()
         except urllib.error.HTTPError as error:
             return error.code == 401
         except OSError:

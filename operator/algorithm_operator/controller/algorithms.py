@@ -77,7 +77,7 @@ def _again(algorithm: Algorithm, images: Images, context: Context) -> float | No
     if not images.asked:
         return POD_SECONDS if images.pods else None
     reason = images.found[0]
-    if CATALOGUE[reason].blame is not Blame.ALGORITHM and reason is not Reason.REGISTRY_UNREACHABLE:
+    if CATALOGUE[reason].blame is None:  # the cluster has no room, or lacks something: no Pod was made
         seconds = CLUSTER_AGAIN_SECONDS
     else:
         most = REGISTRY_AGAIN_SECONDS if reason is Reason.REGISTRY_UNREACHABLE else REFUSED_AGAIN_SECONDS

@@ -26,12 +26,13 @@ FETCH_TIMEOUT = 45.0
 
 async def fetch_anonymously(order: Order) -> bytes:
     """The bytes that `order` asks for; RegistryError if the registry does not give them to everybody."""
-    trust = ssl.create_default_context()
-    try:
-        if order.ca is not None:
+    trust: ssl.SSLContext | bool = True
+    if order.ca is not None:
+        trust = ssl.create_default_context()
+        try:
             trust.load_verify_locations(cadata=order.ca)
-    except (ssl.SSLError, ValueError) as error:
-        raise unreachable(NO_CERTIFICATES) from error
+        except (ssl.SSLError, ValueError) as error:
+            raise unreachable(NO_CERTIFICATES) from error
     session = aiohttp.ClientSession(
         timeout=aiohttp.ClientTimeout(total=REQUEST_TIMEOUT),
         headers={"User-Agent": f"algorithm-operator/{__version__}", "Accept-Encoding": "identity"},
