@@ -23,7 +23,7 @@ def inspect_pod(of: Algorithm, order: Order, round_: int, settings: PodSettings)
     mounts = [
         mount(f"secret-{i}", f"{names.SECRETS_MOUNT}/{i}", read_only=True) for i in range(len(order.secrets))
     ]
-    container = step_container(names.INSPECT, settings, settings.store_resources, mounts)
+    container = step_container(names.INSPECT, settings, settings.collect_resources, mounts)
     text = order.model_dump_json(by_alias=True, exclude_none=True)
     # The kubelet would expand $(VAR) and $$.
     container["env"].append({"name": ORDER_VARIABLE, "value": text.replace("$", "$$")})

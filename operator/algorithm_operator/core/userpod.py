@@ -44,7 +44,7 @@ def is_needed(spec: AlgorithmSpec, image: ResolvedImage) -> bool:
 def user_pod(of: Algorithm, image: ResolvedImage, settings: PodSettings) -> Body:
     """The Pod. It prefers the nodes that jobs run on: the image that it pulls is theirs."""
     runner = mount("runner", names.RUNNER_MOUNT)
-    install = step_container(names.INSTALL, settings, settings.store_resources, [runner])
+    install = step_container(names.INSTALL, settings, settings.collect_resources, [runner])
     user = (image.user or "").replace("$", "$$")  # the kubelet expands $(VAR) and $$
     container: Body = {
         "name": names.USER,
