@@ -218,6 +218,24 @@ func TestDiskWatchOfARootThatFillsFast(t *testing.T) {
 	}
 }
 
+// The free space of a node's disk hides who writes as long as others remove as much: the account of writes does not.
+func TestWhatIsWrittenIsAlarmingWhateverOthersRemove(t *testing.T) {
+	root := t.TempDir()
+	d := &diskWatch{cfg: diskConfig{Paths: []string{root}, LimitBytes: 8 << 20}, root: root}
+	before := d.space()
+	before.free = nil
+	if d.alarming(before) {
+		t.Error("nothing was written")
+	}
+	fill(t, filepath.Join(root, "written"), 9<<20)
+	if !d.alarming(before) {
+		t.Errorf("%d bytes after %d", writtenBytes(), before.written)
+	}
+	if got := writeBytesOf("rchar: 7\nwrite_bytes: 4096\ncancelled_write_bytes: 9\n"); got != 4096 {
+		t.Error(got)
+	}
+}
+
 func TestTheDiskIsLookedAtWithinItsShare(t *testing.T) {
 	s := schedule{interval: 10 * time.Millisecond, share: 50}
 	s.run(func() { time.Sleep(20 * time.Millisecond) })

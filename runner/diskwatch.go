@@ -11,11 +11,13 @@ import (
 const (
 	// How often the disk is looked at, and the share of the time that this may take: a look that takes longer is taken
 	// less often. The container's root has a whole image in it, of which hardly anything is ever written.
-	diskInterval     = time.Second
-	diskShare        = 50 // one part in 50
-	rootInterval     = 15 * time.Second
-	rootShare        = 200
-	diskAlarmShare   = 10 // when the free space says that the limit may have been passed
+	diskInterval = time.Second
+	diskShare    = 50 // one part in 50
+	rootInterval = 15 * time.Second
+	rootShare    = 200
+	// When what was written or the free space says that the limit may have been passed: the kubelet must not be first, and with little CPU
+	// a look takes seconds.
+	diskAlarmShare   = 4
 	lastLookInterval = 100 * time.Millisecond
 
 	terminationLog = "/dev/termination-log" // the kubelet's default
@@ -52,16 +54,16 @@ func (d *diskWatch) loop() {
 	look := schedule{interval: diskInterval, share: diskShare}
 	rootLook := schedule{interval: rootInterval, share: rootShare}
 	look.next, rootLook.next = time.Now(), time.Now().Add(rootInterval)
-	free, rootFree := d.free(), d.free()
+	space, rootSpace := d.space(), d.space()
 	ticks := time.Tick(tickInterval)
 	for {
 		// The kubelet looks every ten seconds or so: who writes fast must not be seen by it first.
-		if d.cfg.Root && (rootLook.due() || rootLook.affordable(diskAlarmShare) && d.alarming(rootFree)) {
-			rootFree = d.free()
+		if d.cfg.Root && (rootLook.due() || rootLook.affordable(diskAlarmShare) && d.alarming(rootSpace)) {
+			rootSpace = d.space()
 			rootLook.run(d.lookAtRoot)
 		}
-		if look.due() || (look.affordable(diskAlarmShare) && d.alarming(free)) {
-			free = d.free()
+		if look.due() || (look.affordable(diskAlarmShare) && d.alarming(space)) {
+			space = d.space()
 			look.run(d.look)
 		}
 		select {
@@ -145,26 +147,37 @@ func (d *diskWatch) devices() map[uint64]bool {
 	return devices
 }
 
-// free is how many bytes the places' file systems have left; those of the node are shared with others.
-func (d *diskWatch) free() map[string]int64 {
-	free := map[string]int64{}
+// space is what an alarm goes by: how many bytes the places' file systems have left, which those of the node share with
+// others, and how many were written.
+type space struct {
+	free    map[string]int64
+	written int64
+}
+
+func (d *diskWatch) space() space {
+	seen := space{free: map[string]int64{}, written: writtenBytes()}
 	for _, path := range d.places() {
 		var stat syscall.Statfs_t
 		if syscall.Statfs(path, &stat) == nil {
-			free[path] = int64(stat.Bavail) * stat.Bsize
+			seen.free[path] = int64(stat.Bavail) * stat.Bsize
 		}
 	}
-	return free
+	return seen
 }
 
-// alarming tells whether so much space has gone since the last look that the limit may have been passed. It is a reason
-// to look, not a proof: others write too.
-func (d *diskWatch) alarming(before map[string]int64) bool {
+// alarming tells whether so much was written, or so much space has gone, that the limit may have been passed. It is a
+// reason to look, not a proof: others write too, and what was written may be gone again.
+func (d *diskWatch) alarming(before space) bool {
 	if d.cfg.LimitBytes == 0 {
 		return false
 	}
-	for path, free := range d.free() {
-		if before[path]-free > d.cfg.LimitBytes-d.total.Load() {
+	left := d.cfg.LimitBytes - d.total.Load()
+	now := d.space()
+	if now.written-before.written > left {
+		return true
+	}
+	for path, free := range now.free {
+		if before.free[path]-free > left {
 			return true
 		}
 	}

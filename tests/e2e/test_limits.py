@@ -86,6 +86,8 @@ def jobs(module_namespace: Namespace, store: Store) -> dict[str, Job]:
     small = {"cpu": "100m", "memory": "128Mi", "scratch": {"size": f"{SCRATCH_MIB}Mi"}}
     in_memory = {"size": f"{SCRATCH_MIB}Mi", "medium": "Memory"}
     module_namespace.algorithm(resources=small)
+    # The runner looks at the disk with what the algorithm leaves it of its processors.
+    module_namespace.algorithm("writer", resources={**small, "cpu": "300m"})
     module_namespace.algorithm("few-threads", resources={**small, "threads": 32})
     module_namespace.algorithm(
         "in-memory", resources={**small, "memory": "512Mi", "scratch": in_memory, "sharedMemory": "256Mi"}
@@ -97,7 +99,8 @@ def jobs(module_namespace: Namespace, store: Store) -> dict[str, Job]:
     places = {"output": "/output", "tmp": "/tmp", "root": "/var/tmp"}
     return {
         **{
-            name: start(f"fills-{name}", FILL.replace("PLACE", repr(place))) for name, place in places.items()
+            name: start(f"fills-{name}", FILL.replace("PLACE", repr(place)), "writer")
+            for name, place in places.items()
         },
         "threads": start("threads", THREADS, "few-threads"),
         "child": start("child", CHILD),
