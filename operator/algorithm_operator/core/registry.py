@@ -173,7 +173,8 @@ class _Session:
     def _log_in(self, challenges: Sequence[str]) -> Generator[Request, Response, None]:
         schemes = {(words := each.strip().partition(" "))[0].lower(): words[2] for each in challenges}
         if "bearer" in schemes:
-            yield from self._fetch_token(dict(_PARAMETER.findall(schemes["bearer"])))
+            # The first of a name counts: another scheme's parameters may follow in the same header.
+            yield from self._fetch_token(dict(reversed(_PARAMETER.findall(schemes["bearer"]))))
         elif "basic" in schemes and self._login is not None:
             self._authorization = self._login.basic
         else:

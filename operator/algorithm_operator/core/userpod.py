@@ -43,6 +43,9 @@ def is_needed(spec: AlgorithmSpec, image: ResolvedImage) -> bool:
 
 def user_pod(of: Algorithm, image: ResolvedImage, settings: PodSettings) -> Body:
     """The Pod. It prefers the nodes that jobs run on: the image that it pulls is theirs."""
+    places = near_gpus(settings)
+    if not of.spec.resources.gpu.count:
+        places.pop("affinity", None)
     runner = mount("runner", names.RUNNER_MOUNT)
     install = step_container(names.INSTALL, settings, settings.collect_resources, [runner])
     user = (image.user or "").replace("$", "$$")  # the kubelet expands $(VAR) and $$
@@ -53,7 +56,11 @@ def user_pod(of: Algorithm, image: ResolvedImage, settings: PodSettings) -> Body
         "command": [f"{names.RUNNER_MOUNT}/{names.RUNNER_BINARY}", "user", user],
         # The image's own may be closed to others than its user.
         "workingDir": "/",
-        "env": [{"name": "NVIDIA_VISIBLE_DEVICES", "value": "void"}],
+        # What the image's own ENV may say otherwise.
+        "env": [
+            {"name": "NVIDIA_VISIBLE_DEVICES", "value": "void"},
+            {"name": "TERMINATION_LOG_PATH", "value": "/dev/termination-log"},
+        ],
         "resources": {"requests": dict(_RESOURCES), "limits": dict(_RESOURCES)},
         "securityContext": restricted(),
         "volumeMounts": [{**runner, "readOnly": True}],
@@ -61,7 +68,8 @@ def user_pod(of: Algorithm, image: ResolvedImage, settings: PodSettings) -> Body
     secrets = [{"name": each.name} for each in of.spec.image.pull_secrets]
     spec: Body = {
         **({"imagePullSecrets": secrets} if secrets else {}),
-        **near_gpus(settings),
+        **places,
+        "nodeSelector": {"kubernetes.io/arch": "amd64"},
         "initContainers": [install],
         "containers": [container],
         "volumes": [{"name": "runner", "emptyDir": {}}],

@@ -331,6 +331,22 @@ async def test_an_anonymous_token(server: Registry) -> None:
     assert asked == [{"service": "r", "scope": "repository:team/algo:pull"}] * 2, "one for each fetch"
 
 
+async def test_a_challenge_that_offers_more_than_one_way(server: Registry) -> None:
+    server.add("1")
+    realm = f"http://{server.host}/token"
+
+    def guard(request: web.Request) -> web.Response | None:
+        if request.path == "/token":
+            return web.json_response({"token": "t"})
+        if request.headers.get("Authorization") != "Bearer t":
+            both = f'Bearer realm="{realm}",service="r", Basic realm="http://elsewhere.example/"'
+            return web.Response(status=401, headers={"WWW-Authenticate": both})
+        return None
+
+    server.override = guard
+    assert (await server.resolve()).uid == 1000
+
+
 async def test_a_token_that_does_not_help_is_asked_for_once(server: Registry) -> None:
     def guard(request: web.Request) -> web.Response:
         if request.path == "/token":
