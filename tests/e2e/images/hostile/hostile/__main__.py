@@ -15,6 +15,7 @@ from .kernel import report
 
 ATTEMPTS: dict[str, Callable[..., Any]] = {
     "refusals": refusals.everything,
+    "dial": refusals.dial_and_fail,
     "runner": runner.everything,
     "prlimit": runner.limit_it,
     "sigterm": runner.terminate_it,
@@ -26,6 +27,7 @@ ATTEMPTS: dict[str, Callable[..., Any]] = {
     "forge": forgery.everything,
     "fill": fills.fill,
     "unlinked": fills.unlinked,
+    "in-flight": fills.in_flight,
     "inodes": fills.inodes,
     "shm": fills.shared_memory,
     "flood": logs.flood,
@@ -39,8 +41,7 @@ ATTEMPTS: dict[str, Callable[..., Any]] = {
 def main() -> None:
     given = json.loads(Path("/input/attempt.json").read_text())
     # What the runner passes on to its group must not end the attack.
-    for number in set(signal.Signals) - {signal.SIGKILL, signal.SIGSTOP, signal.SIGCHLD, signal.SIGTERM}:
-        signal.signal(number, signal.SIG_IGN)
+    bombs.deaf({signal.SIGCHLD, signal.SIGTERM})
     seen = ATTEMPTS[given.pop("attempt")](**given)
     report(seen)
     Path("/output/results.json").write_text(json.dumps(seen))

@@ -38,8 +38,9 @@ def threads(processes: int, each: int) -> int:
     return started
 
 
-def _deaf() -> None:
-    for number in range(1, 65):
+def deaf(but: set[int]) -> None:
+    """Ignore every signal but these, real-time ones too."""
+    for number in set(range(1, 65)) - but:
         try:
             signal.signal(number, signal.SIG_IGN)
         except (OSError, ValueError):
@@ -52,7 +53,7 @@ def daemon() -> str:
     if os.fork() == 0:
         os.setsid()
         if os.fork() == 0:
-            _deaf()
+            deaf(set())
             held = os.open("/output/results.json", os.O_RDWR)
             while True:
                 os.pwrite(held, b'"afterX"', 0)
@@ -67,7 +68,7 @@ def daemon() -> str:
 
 def ignore_everything(processes: int = 3) -> None:
     """Burn the processor, in sessions of their own, whatever signal comes."""
-    _deaf()
+    deaf(set())
     for _ in range(processes):
         if os.fork() == 0:
             os.setsid()

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import socket
 import time
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,23 @@ def unlinked(path: str = "/output/", megabytes: int = 512, rest: float = 8) -> d
     Path(f"{path}hidden").unlink()
     seen = _write_blocks(file, megabytes)
     report(seen)
+    time.sleep(rest)
+    return seen
+
+
+def in_flight(path: str = "/output/", megabytes: int = 128, rest: float = 6) -> dict[str, Any]:
+    """The same, in a file that no process has open: it is on its way from one socket to another."""
+    file = os.open(f"{path}hidden", os.O_WRONLY | os.O_CREAT, 0o600)
+    Path(f"{path}hidden").unlink()
+    ours, theirs = socket.socketpair()
+    socket.send_fds(ours, [b"x"], [file])
+    seen = _write_blocks(file, 8)
+    os.close(file)
+    while seen["error"] is None and seen["megabytes"] < megabytes:
+        _, (file, *_), _, _ = socket.recv_fds(theirs, 1, 1)
+        seen = {**_write_blocks(file, 8), "megabytes": seen["megabytes"] + 8}
+        socket.send_fds(ours, [b"x"], [file])
+        os.close(file)
     time.sleep(rest)
     return seen
 

@@ -3,9 +3,11 @@
 import ctypes
 import mmap
 import os
+import signal
 import socket
 import struct
 import subprocess
+import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -72,6 +74,7 @@ def _program(act: Callable[[], None]) -> str:
                 os._exit(99)
         status = os.waitpid(child, 0)[1]
         if os.WIFSIGNALED(status):
+            signal.signal(os.WTERMSIG(status), signal.SIG_DFL)
             os.kill(os.getpid(), os.WTERMSIG(status))
         if status:
             raise OSError(os.WEXITSTATUS(status), "exit code")
@@ -97,7 +100,7 @@ def sockets() -> dict[str, str]:
         "high bits of the family": in_child(lambda: call(_SOCKET, inet | 1 << 32, stream, 0)),
         "negative family": in_child(lambda: call(_SOCKET, -2, stream, 0)),
         "flags in the type": in_child(lambda: call(_SOCKET, inet, stream | 0o2004000, 0)),
-        "in a thread of vfork": in_child(
+        "a child program": in_child(
             lambda: subprocess.run(
                 ["python3", "-c", "import socket; socket.socket()"], check=True, stderr=subprocess.DEVNULL
             )
@@ -275,6 +278,7 @@ def sight() -> dict[str, Any]:
     status = dict(line.split(":\t", 1) for line in Path("/proc/self/status").read_text().splitlines())
     return {
         "processes": processes,
+        "descriptors": sorted(path.name for path in Path("/proc/self/fd").iterdir()),
         "hostname": os.uname().nodename,
         "resolv.conf": Path("/etc/resolv.conf").read_text(),
         "hosts": Path("/etc/hosts").read_text(),
@@ -287,14 +291,21 @@ def sight() -> dict[str, Any]:
     }
 
 
+def dial_and_fail() -> None:
+    """An honest program that wants a socket and does not get it."""
+    print(f"cannot connect: {in_child(socket.socket)}", file=sys.stderr, flush=True)
+    os._exit(9)
+
+
 def everything() -> dict[str, Any]:
     """All of it."""
+    seen = sight()  # before the others leave descriptors open
     return {
+        "sight": seen,
         "families": families(),
         "sockets": sockets(),
         "privileges": privileges(),
         "setuid": setuid_program(),
         "kernel": kernel(),
         "files": files(),
-        "sight": sight(),
     }
