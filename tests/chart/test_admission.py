@@ -65,6 +65,7 @@ class Cluster:
             "our admin": bound("olga", f"{mine}admin"),
             "runner": bound("rita", f"{mine}runner"),
             "viewer": bound("vera", f"{mine}viewer"),
+            "cluster admin": bound("cleo", "admin"),
             "garbage collector": admin.as_account("kube-system", "generic-garbage-collector"),
             "namespace controller": admin.as_account("kube-system", "namespace-controller"),
         }
@@ -102,6 +103,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     with restricted_namespace() as namespace, copied(tmp_path_factory.mktemp("chart"), namespace) as release:
         release.helm("install", {"jobNamespaces": [{"name": namespace}], "crds": {"enabled": False}})
         cluster = Cluster(release)
+        _bind_everywhere(cluster, "cleo", "cluster-admin")
         for body in [
             cluster.pod(SEALED, labels=LABELS, annotations=ANNOTATIONS, finalizers=[names.POD_FINALIZER]),
             cluster.pod("plain", labels={"team": "a"}),
@@ -112,6 +114,19 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
             yield cluster
         finally:
             Kube().patch("pods", SEALED, RELEASED, namespace)
+
+
+def _bind_everywhere(cluster: Cluster, account: str, role: str) -> None:
+    """As most clusters make their administrators: by a ClusterRole, and not by the group system:masters."""
+    instance = {"app.kubernetes.io/instance": cluster.release.name}  # goes with the release
+    binding = {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "ClusterRoleBinding",
+        "metadata": {"name": f"{cluster.release.name}-{account}", "labels": instance},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
+        "subjects": [{"kind": "ServiceAccount", "name": account, "namespace": cluster.namespace}],
+    }
+    kubectl("create", "-f", "-", stdin=json.dumps(binding))
 
 
 def _in_force(cluster: Cluster) -> None:
@@ -245,9 +260,18 @@ def test_a_plain_pod_cannot_become_one_of_ours(cluster: Cluster) -> None:
 
 def test_what_is_not_ours_may_change_on_a_marked_pod(cluster: Cluster) -> None:
     """Network plugins and autoscalers annotate; the kubelet writes status."""
-    patch = {"metadata": {"annotations": {"cni.example.org/addresses": "[]"}, "labels": {"team": "a"}}}
+    patch = {"metadata": {"annotations": {"cni.example.org/addresses": "[]"}}}
     assert cluster.ask("edit", "PATCH", "pods", SEALED, patch) == ""
     assert cluster.ask("masters", "PATCH", "pods", SEALED, {"status": {"message": "x"}}, "status") == ""
+
+
+def test_no_label_is_put_on_a_marked_pod(cluster: Cluster) -> None:
+    """A policy may open the Pods of any app: with the app's label a sealed Pod would be one of them."""
+    for who in ("masters", "edit", "admin"):
+        for sub in (None, "status") if who == "masters" else (None,):
+            said = cluster.ask(who, "PATCH", "pods", SEALED, {"metadata": {"labels": {"app": "web"}}}, sub)
+            assert f"Pod {cluster.namespace}/{SEALED} is a sealed Pod of a job and keeps its labels" in said
+    assert cluster.ask("operator", "PATCH", "pods", SEALED, {"metadata": {"labels": {"app": "web"}}}) == ""
 
 
 def test_the_largest_plan_is_within_what_a_policy_may_cost(cluster: Cluster) -> None:
@@ -260,7 +284,7 @@ def test_the_largest_plan_is_within_what_a_policy_may_cost(cluster: Cluster) -> 
     )
     cluster.who["operator"].create("pods", body, cluster.namespace)
     assert cluster.ask("masters", "PATCH", "pods", "large", {"status": {"message": "x"}}, "status") == ""
-    assert cluster.ask("edit", "PATCH", "pods", "large", {"metadata": {"labels": {"team": "a"}}}) == ""
+    assert cluster.ask("edit", "PATCH", "pods", "large", {"metadata": {"annotations": {"team": "a"}}}) == ""
     other = cluster.ours({"metadata": {"annotations": {names.ANNOTATION_PLAN: full[:-1] + "y"}}})
     said = cluster.ask("edit", "PATCH", "pods", "large", other)
     assert "may not be given the annotation" in said
@@ -272,6 +296,7 @@ def test_the_largest_plan_is_within_what_a_policy_may_cost(cluster: Cluster) -> 
     [
         ("operator", True),
         ("masters", True),
+        ("cluster admin", True),
         ("garbage collector", True),
         ("edit", False),
         ("admin", False),
@@ -423,6 +448,10 @@ SELECTORS: dict[str, tuple[Selector, bool]] = {
         {"matchLabels": {names.LABEL_ROLE: "run"}, **term("app", "DoesNotExist")},
         True,
     ),
+    "a zone": ({"matchLabels": {"topology.kubernetes.io/zone": "a"}}, True),
+    "no zone": (term("topology.kubernetes.io/zone", "DoesNotExist"), True),
+    "some regions": (term("topology.kubernetes.io/region", "In", "a"), True),
+    "an app of a zone": ({"matchLabels": {"topology.kubernetes.io/zone": "a", "app": "web"}}, False),
     "an app": ({"matchLabels": {"app": "web"}}, False),
     "an app and our role": ({"matchLabels": {"app": "web", names.LABEL_ROLE: "run"}}, False),
     "some apps": (term("app", "In", "web"), False),
@@ -496,7 +525,14 @@ def test_the_policy_that_seals_stays_as_it_is(cluster: Cluster) -> None:
 
 
 @pytest.mark.parametrize(
-    ("who", "may"), [("masters", True), ("namespace controller", True), ("admin", False), ("edit", False)]
+    ("who", "may"),
+    [
+        ("masters", True),
+        ("cluster admin", True),
+        ("namespace controller", True),
+        ("admin", False),
+        ("edit", False),
+    ],
 )
 def test_who_may_delete_the_policy_that_seals(cluster: Cluster, who: str, may: bool) -> None:
     """Namespaces can be deleted; people need not."""

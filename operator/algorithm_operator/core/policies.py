@@ -9,6 +9,8 @@ from algorithm_operator.api.reasons import Reason, sentence
 from algorithm_operator.core import names
 
 Policy = Mapping[str, Any]
+_OF_THE_NODE = "topology.kubernetes.io/"
+"""Labels that the API server gives a Pod as it is bound to a node: nobody knows them before."""
 
 
 def selects(selector: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
@@ -43,9 +45,20 @@ def closes(policy: Policy, labels: Mapping[str, str]) -> bool:
 
 
 def opens(policy: Policy, labels: Mapping[str, str]) -> bool:
-    """Whether `policy` selects a Pod with `labels` and allows it anything (policies are additive)."""
+    """Whether `policy` may select a Pod with `labels` and allows it anything (policies are additive)."""
     spec = policy.get("spec") or {}
-    return selects(spec.get("podSelector") or {}, labels) and bool(spec.get("ingress") or spec.get("egress"))
+    chosen = _wherever(spec.get("podSelector") or {})
+    return selects(chosen, labels) and bool(spec.get("ingress") or spec.get("egress"))
+
+
+def _wherever(selector: Mapping[str, Any]) -> dict[str, Any]:
+    """What the selector asks for besides the node: every node may be the Pod's."""
+    pairs = (selector.get("matchLabels") or {}).items()
+    terms = selector.get("matchExpressions") or []
+    return {
+        "matchLabels": {key: value for key, value in pairs if not key.startswith(_OF_THE_NODE)},
+        "matchExpressions": [term for term in terms if not term["key"].startswith(_OF_THE_NODE)],
+    }
 
 
 def is_closed(policies: Iterable[Policy], labels: Mapping[str, str]) -> bool:
