@@ -35,7 +35,7 @@ type config struct {
 	LimitSeconds     float64 `json:"limitSeconds"`
 	ReserveSeconds   float64 `json:"reserveSeconds"`
 	TermGraceSeconds float64 `json:"termGraceSeconds"`
-	// Network is None (AF_UNIX sockets only) or Loopback (sockets of every family, for images that talk to themselves).
+	// Network is None (AF_UNIX sockets only) or Loopback (IP and netlink too, for images that talk to themselves).
 	Network    string     `json:"network"`
 	MaxThreads int        `json:"maxThreads"`
 	Logs       logsConfig `json:"logs"`

@@ -84,10 +84,8 @@ func launch(self string, cfg *config, cmd *command, s *streams, announce func() 
 		return abandon(internal(err))
 	}
 	child := &launched{pid: pid}
-	if listener >= 0 || cfg.Network == networkLoopback { // there nothing is refused
-		child.denied = &deniedSockets{}
-	}
 	if listener >= 0 {
+		child.denied = &deniedSockets{}
 		go child.denied.answer(listener)
 	}
 	answers := bufio.NewReaderSize(io.MultiReader(bytes.NewReader(first), channel), launchMaxAnswer)

@@ -34,7 +34,8 @@ const (
 	sysIoUringRegister = 427
 )
 
-// filter builds the BPF program. Of sockets it lets only AF_UNIX through, unless sockets is true; what becomes of the
+// filter builds the BPF program. Of sockets it lets only AF_UNIX through and, if sockets is true, IP and what tells
+// of its addresses: never AF_VSOCK, which reaches the machine around the node past every policy. What becomes of the
 // others is refusal. In every case foreign system call tables (i386, x32, 32-bit ARM) are deadly and io_uring does not
 // exist: both are ways round a filter that looks at system calls. Limits and priorities of other processes are not to be
 // set: the runner is the same user, and blind without descriptors, late behind everybody else.
@@ -84,15 +85,19 @@ func filter(sockets bool, refusal uint32) []syscall.SockFilter {
 		answer(seccompAllow), // itself
 		answer(seccompErrno | uint32(syscall.EPERM)),
 	}
-	if !sockets {
-		program = append(program,
-			jump(syscall.BPF_JEQ, syscall.SYS_SOCKET, 1, 0),
-			jump(syscall.BPF_JEQ, syscall.SYS_SOCKETPAIR, 0, 3),
-			load(offsetArg0), // the kernel takes an int: the high word does not count
-			jump(syscall.BPF_JEQ, syscall.AF_UNIX, 1, 0),
-			answer(refusal),
-		)
+	families := []uint32{syscall.AF_UNIX}
+	if sockets {
+		families = append(families, syscall.AF_INET, syscall.AF_INET6, syscall.AF_NETLINK)
 	}
+	program = append(program,
+		jump(syscall.BPF_JEQ, syscall.SYS_SOCKET, 1, 0),
+		jump(syscall.BPF_JEQ, syscall.SYS_SOCKETPAIR, 0, uint8(len(families)+2)),
+		load(offsetArg0), // the kernel takes an int: the high word does not count
+	)
+	for i, family := range families {
+		program = append(program, jump(syscall.BPF_JEQ, family, uint8(len(families)-i), 0))
+	}
+	program = append(program, answer(refusal))
 	return append(program, answer(seccompAllow))
 }
 
@@ -101,10 +106,7 @@ func filter(sockets bool, refusal uint32) []syscall.SockFilter {
 // has to answer; elsewhere the kernel refuses them by itself, uncounted. That the filter works is tried, not believed:
 // there are kernels that are not Linux.
 func installFilter(sockets bool, handOver func(listener int) error) error {
-	listener, err := -1, error(nil)
-	if !sockets {
-		listener = installListener()
-	}
+	listener, err := installListener(sockets), error(nil)
 	if listener >= 0 {
 		// The copy here must go: a listener that nobody holds makes the kernel refuse, one that nobody reads, wait.
 		err = handOver(listener)
@@ -133,9 +135,9 @@ func installFilter(sockets bool, handOver func(listener int) error) error {
 
 // installListener installs the filter that asks; -1: this kernel, or the sandbox around it, has no such thing, and
 // nothing is installed.
-func installListener() int {
+func installListener(sockets bool) int {
 	const flags = seccompFlagTsync | seccompFlagTsyncESRCH | seccompFlagNewListener
-	program := filter(false, seccompUserNotify)
+	program := filter(sockets, seccompUserNotify)
 	for _, more := range []uintptr{seccompFlagWaitKillable, 0} {
 		if listener, err := seccomp(flags|more, program); err == nil {
 			return listener

@@ -122,12 +122,18 @@ func (p probed) hasNoSockets(t *testing.T) {
 }
 
 // Without it the test above could pass on a machine that has no network at all.
-func TestLoopbackDropsTheSocketRulesOnly(t *testing.T) {
+func TestLoopbackHasIPAlone(t *testing.T) {
 	p, record := probeWith(t, networkLoopback)
-	if p.Sockets["inet"] != "ok" || p.Sockets["unix"] != "ok" || p.IoUring != syscall.ENOSYS.Error() || p.NoNewPrivs != 1 {
+	if p.Sockets["inet"] != "ok" || p.Sockets["inet6"] != "ok" || p.Sockets["netlink"] != "ok" || p.Sockets["unix"] != "ok" || p.IoUring != syscall.ENOSYS.Error() || p.NoNewPrivs != 1 {
 		t.Errorf("%+v", p)
 	}
-	if record.DeniedSockets == nil || len(record.DeniedSockets) > 0 {
-		t.Errorf("%v", record.DeniedSockets)
+	for _, family := range []string{"packet", "vsock", "alg", "none"} {
+		if p.Sockets[family] != syscall.EAFNOSUPPORT.Error() {
+			t.Errorf("%s: %s", family, p.Sockets[family])
+		}
+	}
+	want := map[string]int64{"AF_PACKET": 1, "AF_VSOCK": 1, "AF_ALG": 1, "other": 1}
+	if !maps.Equal(record.DeniedSockets, want) {
+		t.Errorf("counted %v, want %v", record.DeniedSockets, want)
 	}
 }
