@@ -25,6 +25,8 @@ Pod = Mapping[str, Any]
 
 OUR_USER = User(uid=65532, gid=65532)
 """As our images have it."""
+_KUBELET_WORDS = 1200
+"""It names the image up to four times before it comes to the cause; a condition takes 2048 characters."""
 _NO_SIDECARS = {"sidecar.istio.io/inject": "false", "linkerd.io/inject": "disabled"}
 
 
@@ -114,7 +116,7 @@ def outcome(live: Pod, container: str) -> Ended | Trouble | None:
         reason, why = str(waiting.get("reason") or ""), str(waiting.get("message") or "")
         if reason in PULL_ERRORS:
             image = shown(str(each.get("image") or ""))
-            told = sentence(Reason.IMAGE_PULL_FAILED, image=image, why=shown(why or reason, 500))
+            told = sentence(Reason.IMAGE_PULL_FAILED, image=image, why=shown(why or reason, _KUBELET_WORDS))
             return Trouble(Reason.IMAGE_PULL_FAILED, told)
         if reason in CREATE_ERRORS:
             return _create_trouble(each, why or reason)
