@@ -31,7 +31,8 @@ from algorithm_operator.kube.resources import Resource
 from algorithm_operator.kube.store import Store
 
 STALLED_SECONDS = 600.0
-"""An object that waited so long for a worker shows that the workers hang; the kubelet then restarts us."""
+"""No worker hangs that long in honest work: the kubelet then restarts us. How long one object waits says nothing, for
+many slow registries make a long queue, and a restart would only begin it anew."""
 
 log = logging.getLogger(__name__)
 
@@ -51,8 +52,8 @@ async def run(settings: Settings, connection: Connection, reconcile: Reconcile) 
     metrics.watch("canary_reached", "1 if the canary Service answers.", lambda: float(canary.alive))
 
     def alive() -> str:
-        stalled = loop.oldest_seconds
-        return f"an object has waited {stalled:.0f} s for a worker" if stalled > STALLED_SECONDS else ""
+        stalled = loop.stalled_seconds
+        return f"no worker has taken an object for {stalled:.0f} s" if stalled > STALLED_SECONDS else ""
 
     probes = HealthServer(settings.metrics_port, metrics, alive=alive, ready=lambda: "")
     async with client, probes, _background(canary.run(), "the canary"), _ends_at_sigterm():

@@ -50,9 +50,9 @@ class Loop:
             self.queues[key.kind].add(key)
 
     @property
-    def oldest_seconds(self) -> float:
-        """How long the object that waits longest has waited for a worker."""
-        return max(queue.oldest_seconds for queue in self.queues.values())
+    def stalled_seconds(self) -> float:
+        """How long objects of some kind have waited without any worker taking one."""
+        return max(queue.stalled_seconds for queue in self.queues.values())
 
     async def fill(self) -> None:
         """Read everything that is watched into the store, so that the first decisions see the whole picture."""

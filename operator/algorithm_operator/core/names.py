@@ -96,17 +96,17 @@ def salvage_pod(job: str, attempt: int) -> str:
 
 def store_pod(store: str) -> str:
     """The store Pod of a DataStore."""
-    return f"{store[:200]}-store"
+    return f"{store}-store"
 
 
 def inspect_pod(algorithm: str, round_: int) -> str:
     """The Pod that asks a registry one question with the Algorithm's pull secrets."""
-    return f"{algorithm[:200]}-{round_}-inspect"
+    return f"{algorithm}-{round_}-inspect"
 
 
 def user_pod(algorithm: str) -> str:
     """The Pod that looks up the USER of the Algorithm's image."""
-    return f"{algorithm[:200]}-user"
+    return f"{algorithm}-user"
 
 
 def store_lease(store: str) -> str:

@@ -18,7 +18,7 @@ _UNTOLD = ("supplementalGroupsPolicy", "seLinuxOptions")
 _IDS = ("runAsUser", "runAsGroup", "fsGroup", "supplementalGroups", "seLinuxOptions")
 """What admission fills in where the ids are left to it (names.ANNOTATION_USER); never root, for runAsNonRoot stays."""
 _BOUNDS = ("ephemeral-storage",)
-"""Never asked for, and added by a LimitRange: so an admin bounds the disk that a job may fill."""
+"""A LimitRange adds it where we do not ask: so an admin bounds the disk that our own steps may fill."""
 
 
 def canonical(value: Any) -> str:

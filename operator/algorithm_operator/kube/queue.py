@@ -30,6 +30,7 @@ class WorkQueue(Generic[K]):
     ) -> None:
         self._first, self._max, self._jitter = backoff_first, backoff_max, jitter
         self._waiting: dict[K, float] = {}  # in order of arrival, with its time
+        self._taken = float("-inf")
         self._processing: set[K] = set()
         self._again: set[K] = set()  # added while processing
         self._timers: dict[K, asyncio.TimerHandle] = {}
@@ -97,6 +98,7 @@ class WorkQueue(Generic[K]):
             raise Shutdown
         key = next(iter(self._waiting))
         del self._waiting[key]
+        self._taken = asyncio.get_running_loop().time()
         self._processing.add(key)
         if self._waiting:
             self._wake_one()
@@ -136,7 +138,7 @@ class WorkQueue(Generic[K]):
         return len(self._timers)
 
     @property
-    def oldest_seconds(self) -> float:
-        """How long the longest-waiting key has waited for a worker."""
+    def stalled_seconds(self) -> float:
+        """How long keys have waited without any worker taking one: a long queue that moves is not stalled."""
         arrived = next(iter(self._waiting.values()), None)
-        return 0.0 if arrived is None else asyncio.get_running_loop().time() - arrived
+        return 0.0 if arrived is None else asyncio.get_running_loop().time() - max(arrived, self._taken)

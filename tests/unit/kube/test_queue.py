@@ -211,16 +211,34 @@ def test_shutdown_ends_waiting_and_timers() -> None:
     run(work())
 
 
-def test_the_oldest_key_is_known() -> None:
+def test_a_queue_that_nobody_takes_from_is_stalled() -> None:
     async def work() -> None:
         q = queue()
-        assert q.oldest_seconds == 0
+        assert q.stalled_seconds == 0
         q.add("a")
-        await asyncio.sleep(2)
+        await asyncio.sleep(3)
+        assert q.stalled_seconds == pytest.approx(3)
+        await q.get()
+        assert q.stalled_seconds == 0
+        await asyncio.sleep(5)
         q.add("b")
         await asyncio.sleep(1)
-        assert q.oldest_seconds == pytest.approx(3)
-        await q.get()
-        assert q.oldest_seconds == pytest.approx(1)
+        assert q.stalled_seconds == pytest.approx(1)
+
+    run(work())
+
+
+def test_a_long_queue_that_moves_slowly_is_not_stalled() -> None:
+    """As where many registries do not answer: each look takes its time, and no worker hangs."""
+
+    async def work() -> None:
+        q = queue()
+        for number in range(100):
+            q.add(str(number))
+        for _ in range(100):
+            await asyncio.sleep(45)
+            assert q.stalled_seconds == pytest.approx(45)
+            q.done(await q.get())
+        assert q.stalled_seconds == 0
 
     run(work())
