@@ -40,6 +40,7 @@ def _fill(path: str) -> Attempt:
 ATTEMPTS: Final[dict[str, Attempt]] = {
     "stop-signal": Attempt({"attempt": "ignore"}, "Cancelled", "Cancelled", r"The job was cancelled\."),
     "refusals": Attempt({"attempt": "refusals"}),
+    "refusals-loopback": Attempt({"attempt": "refusals"}, algorithm="loopback"),
     "runner": Attempt({"attempt": "runner"}),
     "fork-bomb": Attempt({"attempt": "fork-bomb"}, _FAILED, "ThreadLimitExceeded", TOO_MANY),
     "thread-bomb": Attempt(

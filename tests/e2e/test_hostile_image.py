@@ -89,13 +89,18 @@ def neighbour(module_namespace: Namespace, store: Store) -> Job:
 @pytest.fixture(scope="module")
 def jobs(module_namespace: Namespace, store: Store, hostile: str, neighbour: Job) -> dict[str, Job]:
     """All attempts, started together."""
-    for name, limit in (("hostile", 60), ("short", 20)):
+    for name, limit, network in (
+        ("hostile", 60, "None"),
+        ("short", 20, "None"),
+        ("loopback", 60, "Loopback"),
+    ):
         module_namespace.algorithm(
             name,
             image=hostile,
             inputs=[ATTEMPT],
             resources=RESOURCES,
             timeLimitSeconds=limit,
+            network=network,
             collectSeconds=COLLECT_SECONDS,
         )
     return {
@@ -237,6 +242,19 @@ def test_sockets(refused: Object) -> None:
         assert seen.pop(name) in ("EAFNOSUPPORT", "EPERM"), name
     assert seen.pop("sysenter") in ("SIGSYS", "SIGILL", "SIGSEGV")  # as the processor's maker likes
     assert seen == {**by_filter, **killed, **gone, **others}
+
+
+def test_loopback_has_ip_alone_and_nobody_to_talk_to(jobs: dict[str, Job], store: Store) -> None:
+    job = jobs["refusals-loopback"]
+    ended(job)
+    seen = seen_by(job, store)
+    opened = {family for family, outcomes in seen["families"]["socket"].items() if "DONE" in outcomes}
+    assert opened == {"1", "2", "10", "16"}
+    for name in ("an i386 program", "int 0x80 socket", "x32 socket"):
+        assert seen["sockets"][name] == "SIGSYS", name
+    for name in ("DNS over UDP", "DNS over TCP", "API server", "kubelet", "metadata address"):
+        assert seen["sockets"][name] not in ("DONE", "EAFNOSUPPORT"), name
+    assert seen["sockets"]["DNS by the resolver"] == "gaierror"
 
 
 @pytest.mark.parametrize("group", ["privileges", "kernel", "files"])
