@@ -11,7 +11,6 @@ from typing import Any, Literal
 from algorithm_operator.api.base import Model
 from algorithm_operator.api.interface import OverlaySegment
 
-PLAN_VERSION = 1
 MAX_PLAN_BYTES = 192 * 1024
 """Annotations of an object may take 256 KiB in all."""
 MAX_VALUES_BYTES = 128 * 1024

@@ -19,7 +19,8 @@ from algorithm_operator.kube.store import Change
 RECONCILE_SECONDS = 180.0
 """More than the slowest honest reconcile: an image look-up, or a few requests with all their retries."""
 RESYNC_SECONDS = 300.0
-_OTHER_WORKERS = 4
+_ALGORITHM_WORKERS, _STORE_WORKERS = 16, 4
+"""Those of Algorithms mostly wait for registries, and a few that do not answer must not hold up all others."""
 
 log = logging.getLogger(__name__)
 
@@ -67,10 +68,14 @@ class Loop:
 
     async def run(self) -> None:
         """Work until cancelled; an exception here means that the process cannot go on."""
+        workers: dict[Kind, int] = {
+            "Algorithm": _ALGORITHM_WORKERS,
+            "AlgorithmJob": self._context.settings.workers,
+            "DataStore": _STORE_WORKERS,
+        }
         async with asyncio.TaskGroup() as tasks:
             for kind, queue in self.queues.items():
-                count = self._context.settings.workers if kind == "AlgorithmJob" else _OTHER_WORKERS
-                for _ in range(count):
+                for _ in range(workers[kind]):
                     tasks.create_task(self._work(queue))
             tasks.create_task(self._resync())
 

@@ -61,7 +61,6 @@ STAGE_RECORD = "stage.json"
 RUN_CONFIG = "run.json"
 RUNNER_BINARY = "runner"
 COLLECT_SOCKET = "@algorithm-operator/collect"
-FRAME_PREFIX = "AOM1"
 STORE_PORT = 8080
 MAX_JOB_NAME = 50
 
