@@ -16,6 +16,7 @@ import pytest
 
 from tests.e2e.conftest import MakeNamespace
 from tests.e2e.harness import RESULTS, Job, Kube, Namespace, Object, eventually
+from tests.e2e.registries import PrivateRegistry, private, pull_secret, variant
 from tests.e2e.vanishing import VanishingImage
 
 DO = [["write_json", "results.json", {}]]
@@ -50,6 +51,22 @@ def unpullable(module_namespace: Namespace) -> Job:
     return module_namespace.job("unpullable", algorithm="vanished", do=DO, attempts=1)
 
 
+@pytest.fixture(scope="module")
+def in_outage(module_namespace: Namespace) -> Iterator[tuple[Job, PrivateRegistry]]:
+    """A job whose image was looked up, and whose registry is away when the node wants it. One attempt."""
+    registry, here = PrivateRegistry(), module_namespace
+    registry.start()
+    try:
+        here.kube.create("secrets", pull_secret("right"), here.name)
+        image = private(variant(here.image, here.name, Labels={"outage": here.name}))
+        here.algorithm("away", image=image, pull_secrets=["right"], outputs=IN_STATUS, timeLimitSeconds=600)
+        registry.stop()
+        yield here.job("outage", algorithm="away", do=DO, attempts=1), registry
+    finally:
+        registry.stop()
+
+
+@pytest.mark.usefixtures("in_outage")
 def test_an_image_that_cannot_be_pulled_is_told(unpullable: Job) -> None:
     # An operator that has just started first makes sure of its canary, and says so.
     eventually(unpullable.pod, 30, "the Pod is created")
@@ -208,3 +225,20 @@ def test_an_image_that_cannot_be_pulled_ends_the_attempt_after_two_minutes(unpul
     while unpullable.pods():
         assert time.monotonic() < deadline, "its Pod still holds the GPU"
         time.sleep(0.5)
+
+
+def test_an_outage_of_the_registry_delays_a_job_and_does_not_fail_it(
+    in_outage: tuple[Job, PrivateRegistry],
+) -> None:
+    """Its GPU is given back meanwhile, and its only attempt is not used up."""
+    job, registry = in_outage
+
+    def look() -> list[Object]:
+        attempts: list[Object] = job.status.get("attempts") or []
+        return [attempt for attempt in attempts if "finishedAt" in attempt]
+
+    first = eventually(look, GIVE_UP_SECONDS + 30, "the first attempt has ended")[0]
+    assert (first["reason"], first["counted"]) == ("RegistryUnreachable", False)
+    assert "connection refused" in first["message"]
+    registry.start()
+    job.wait("Succeeded", timeout=120)

@@ -166,6 +166,10 @@ class Attempt(Model):
     finished_at: Annotated[str | None, Field(description="When it ended.", json_schema_extra=DATE_TIME)] = (
         None
     )
+    counted: Annotated[
+        bool,
+        Field(description="Whether it counts against spec.attempts; waiting for a registry does not."),
+    ] = True
 
 
 class Timing(Model):

@@ -60,10 +60,10 @@ def _model_problem(spec: AlgorithmSpec) -> str | None:
     """Why the model's path cannot be mounted or walked, or None."""
     if spec.model is None:
         return None
-    field, path = "spec.model.path", (spec.model.path or "").strip("/")
+    field, path, of = "spec.model.path", (spec.model.path or "").strip("/"), "the image"
     if spec.model.store is not None:
-        field, path = "spec.model.store.path", spec.model.store.path
-    why = check_store_path(path) if path else None
+        field, path, of = "spec.model.store.path", spec.model.store.path, "the DataStore"
+    why = check_store_path(path, of) if path else None
     return f"{field} {quoted(path)} is not allowed: {why}" if why else None
 
 

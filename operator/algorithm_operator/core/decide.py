@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 
 from algorithm_operator.api.job import TERMINAL, AlgorithmJobStatus
 from algorithm_operator.core.admission import LOOK_AGAIN_SECONDS, admit
+from algorithm_operator.core.ending import next_number
 from algorithm_operator.core.facts import facts_of, moment
 from algorithm_operator.core.following import LOST_SECONDS, follow
 from algorithm_operator.core.starting import start
@@ -48,7 +49,7 @@ def _step(world: World) -> Decision:
     if status.algorithm is None:
         return admit(world)
     open_attempt = next((a for a in status.attempts if a.finished_at is None), None)
-    number = open_attempt.number if open_attempt else len(status.attempts) + 1
+    number = open_attempt.number if open_attempt else next_number(status)
     pod = world.pods.get(number)
     if pod is not None:
         return follow(world, number, pod)
@@ -71,9 +72,10 @@ def _tidy(world: World, status: AlgorithmJobStatus) -> list[Action]:
     """Pods of attempts that are closed in `status`, whoever closed them: they end, and are released."""
     actions: list[Action] = []
     is_open = {a.number: a.finished_at is None for a in status.attempts}
+    upcoming = next_number(status)  # what is older and not in status was dropped from it
     over = status.state in TERMINAL
     for number, pod in world.pods.items():
-        if over or not is_open.get(number, True):
+        if over or not is_open.get(number, number >= upcoming):
             facts = facts_of(pod)
             if not facts.ended and facts.deleted_at is None:
                 actions.append(DeletePod(facts.name, facts.uid))
@@ -81,7 +83,7 @@ def _tidy(world: World, status: AlgorithmJobStatus) -> list[Action]:
                 actions.append(ReleasePod(facts.name, facts.uid))
     for number, pod in world.salvage.items():
         meta = pod["metadata"]
-        if (over or not is_open.get(number, True)) and not meta.get("deletionTimestamp"):
+        if (over or not is_open.get(number, number >= upcoming)) and not meta.get("deletionTimestamp"):
             actions.append(DeletePod(str(meta["name"]), str(meta["uid"]), 0))
     return actions
 

@@ -16,6 +16,8 @@ from algorithm_operator.core.world import Decision, Job, World, stamp
 
 MAX_STATUS_VALUES_BYTES = 8192
 MAX_MESSAGE = 1024
+MAX_ATTEMPTS = 10
+"""In status. Those that count are fewer; of the others the oldest go."""
 _STEP_OF = {
     Reason.INPUT_INVALID: ConditionType.STAGED,
     Reason.INPUT_NOT_FOUND: ConditionType.STAGED,
@@ -93,10 +95,17 @@ def failed(world: World, status: AlgorithmJobStatus, verdict: Verdict) -> Algori
 def end_attempt(world: World, status: AlgorithmJobStatus, number: int, verdict: Verdict) -> Decision:
     """Close attempt `number` in status; then either another attempt is due or the job has failed."""
     job, now = world.job, world.now
-    ending = {"reason": str(verdict.reason), "message": cut(verdict.message), "finished_at": stamp(now)}
+    counted = verdict.reason is not Reason.REGISTRY_UNREACHABLE
+    ending = {
+        "reason": str(verdict.reason),
+        "message": cut(verdict.message),
+        "finished_at": stamp(now),
+        "counted": counted,
+    }
     attempts = [a.model_copy(update=ending) if a.number == number else a for a in status.attempts]
     status = status.model_copy(update={"attempts": attempts})
-    if not (verdict.retry and number < job.spec.attempts and not job.spec.cancel and not world.terminating):
+    is_left = not counted or sum(a.counted for a in attempts) < job.spec.attempts
+    if not (verdict.retry and is_left and not job.spec.cancel and not world.terminating):
         return Decision(failed(world, status, verdict))
     seconds = retry_seconds(world, number)
     message = sentence(Reason.RETRYING, number=number, reason=verdict.reason, seconds=seconds)
@@ -214,5 +223,12 @@ def timing(job: Job, facts: Facts) -> Timing:
 def with_attempt(status: AlgorithmJobStatus, number: int, facts: Facts) -> AlgorithmJobStatus:
     """`status` with attempt `number` recorded from its Pod."""
     fresh = Attempt(number=number, pod=facts.name, pod_uid=facts.uid, node=facts.node)
-    others = [a for a in status.attempts if a.number != number]
-    return status.model_copy(update={"attempts": [*others, fresh]})
+    attempts = [*(a for a in status.attempts if a.number != number), fresh]
+    if len(attempts) > MAX_ATTEMPTS:
+        attempts.remove(next(a for a in attempts if not a.counted))
+    return status.model_copy(update={"attempts": attempts})
+
+
+def next_number(status: AlgorithmJobStatus) -> int:
+    """The number of the attempt after those that were."""
+    return max((a.number for a in status.attempts), default=0) + 1

@@ -10,7 +10,7 @@ from algorithm_operator.api.reasons import Reason, sentence
 from algorithm_operator.contract.plan import Plan
 from algorithm_operator.core import attempt, names, pods, policies
 from algorithm_operator.core.admission import wait
-from algorithm_operator.core.ending import failed, retry_seconds, set_condition
+from algorithm_operator.core.ending import failed, next_number, retry_seconds, set_condition
 from algorithm_operator.core.facts import facts_of, moment
 from algorithm_operator.core.verdict import Verdict
 from algorithm_operator.core.world import CreatePod, Decision, World
@@ -107,7 +107,7 @@ def _held_back(world: World) -> tuple[Reason, str] | None:
     if gpu.count and gpu.type not in world.settings.gpu_types:
         known = ", ".join(sorted(world.settings.gpu_types)) or "none"
         return Reason.GPU_TYPE_UNKNOWN, sentence(Reason.GPU_TYPE_UNKNOWN, type=gpu.type, known=known)
-    labels = names.labels(names.ROLE_RUN, job.name, len(world.job.status.attempts) + 1)
+    labels = names.labels(names.ROLE_RUN, job.name, next_number(world.job.status))
     if (unsealed := policies.unsealed(namespace, world.restricted, world.policies, labels)) is not None:
         return unsealed
     if world.targets is None:

@@ -53,6 +53,26 @@ _MAX_NAMES = 3
 _WORDS = {"memory": "memory", "cpu": "CPU", scratch.RESOURCE: "disk"}
 
 
+_MAX_WHY = 500
+_OUTAGE_WORDS = (
+    "connection refused",
+    "connection reset",
+    "no route to host",
+    "network is unreachable",
+    "no such host",
+    "server misbehaving",
+    "timeout",
+    "deadline exceeded",
+    "unexpected eof",
+    "429 too many requests",
+    "500 internal server error",
+    "502 bad gateway",
+    "503 service unavailable",
+    "504 gateway time",
+)
+"""In what the runtime says of a pull: the registry did not answer. The digest is known: the image is worth waiting for."""
+
+
 @dataclass(frozen=True, slots=True)
 class Waiting:
     """What an attempt waits for. `ends_at`: when the wait ends the attempt, for errors that hold a GPU."""
@@ -97,10 +117,14 @@ def _stuck(name: str, image: str, why: str, facts: Facts, settings: PodSettings,
     times = [t for t in (facts.scheduled_at, facts.stage.finished_at) if t is not None]
     seconds = settings.pull_failure_seconds
     ends_at = datetime.fromtimestamp(max(times).timestamp() + seconds, max(times).tzinfo) if times else None
-    why = shown(why, 500)
+    is_outage = any(word in why.lower() for word in _OUTAGE_WORDS)
+    if len(why) > _MAX_WHY:  # the cause is at the end, behind names that are as long as one likes
+        why = f"{why[: _MAX_WHY // 3]} … {why[-_MAX_WHY * 2 // 3 :]}"
+    why = shown(why, _MAX_WHY + 10)
     if is_pull:
         message = sentence(Reason.IMAGE_PULL_FAILING, image=shown(image), why=why, seconds=seconds)
-        return Waiting(Reason.IMAGE_PULL_FAILING, message, ends_at, Reason.IMAGE_PULL_FAILED)
+        ends_as = Reason.REGISTRY_UNREACHABLE if is_outage else Reason.IMAGE_PULL_FAILED
+        return Waiting(Reason.IMAGE_PULL_FAILING, message, ends_at, ends_as)
     message = sentence(Reason.CONTAINER_CREATE_FAILING, container=name, why=why, seconds=seconds)
     return Waiting(Reason.CONTAINER_CREATE_FAILING, message, ends_at, Reason.CONTAINER_CREATE_FAILED)
 

@@ -14,10 +14,10 @@ from algorithm_operator.api.reasons import Reason
 from algorithm_operator.contract.manifest import Manifest
 from algorithm_operator.core import attempt, names, seal
 from algorithm_operator.core.decide import decide, teardown
-from algorithm_operator.core.ending import succeeded
+from algorithm_operator.core.ending import end_attempt, next_number, succeeded, with_attempt
 from algorithm_operator.core.facts import facts_of
 from algorithm_operator.core.following import lost, unread
-from algorithm_operator.core.verdict import judge
+from algorithm_operator.core.verdict import Verdict, judge
 from algorithm_operator.core.world import (
     ConfirmGone,
     CreatePod,
@@ -228,6 +228,44 @@ def test_an_image_that_cannot_be_pulled_ends_the_attempt_after_two_minutes() -> 
     assert late.status.reason == Reason.IMAGE_PULL_FAILED
     assert "no such tag" in (late.status.message or "")
     assert kinds(late) == ["DeletePod", "ReleasePod"]
+
+
+OUTAGE = (
+    "Back-off pulling image: failed to resolve reference: failed to do request: Head https://registry/v2/: dial tcp "
+    "192.0.2.1:443: connect: connection refused"
+)
+
+
+def test_a_registry_that_does_not_answer_costs_no_attempt() -> None:
+    """Its digest is known, so the image is worth waiting for; the GPU is given back meanwhile."""
+    shape = pod(stage=DONE, main=waiting("ImagePullBackOff", OUTAGE))
+    early = decide(world(job(accepted(), attempts=1), pods={1: shape}))
+    late = decide(world(job(early.status, attempts=1), pods={1: shape}, now=NOW + timedelta(seconds=129)))
+
+    assert late.status.state is State.QUEUED
+    (attempt,) = late.status.attempts
+    assert (attempt.reason, attempt.counted) == (Reason.REGISTRY_UNREACHABLE, False)
+    assert "connection refused" in (attempt.message or "")
+    assert kinds(late) == ["DeletePod", "ReleasePod"]
+    (created,) = decide(world(job(late.status, attempts=1), now=NOW + timedelta(hours=1))).actions
+    assert isinstance(created, CreatePod)
+    assert created.body["metadata"]["name"] == "case-001-2-run"
+
+
+def test_however_long_a_registry_is_silent_status_has_ten_attempts_and_their_numbers_go_on() -> None:
+    status = accepted()
+    for number in range(1, 15):
+        then = NOW + timedelta(hours=number)
+        seen = with_attempt(status, number, facts_of(pod(stage=DONE)))
+        verdict = Verdict(Reason.REGISTRY_UNREACHABLE, "no answer")
+        status = end_attempt(world(job(seen, attempts=1), now=then), seen, number, verdict).status
+        assert status.state is State.QUEUED
+    assert [a.number for a in status.attempts] == list(range(5, 15))
+    assert next_number(status) == 15
+    seen = with_attempt(status, 15, facts_of(pod(stage=DONE)))
+    verdict = Verdict(Reason.NODE_LOST, "gone")
+    over = end_attempt(world(job(seen, attempts=1)), seen, 15, verdict).status
+    assert (over.state, over.reason) == (State.FAILED, Reason.NODE_LOST)
 
 
 def test_success_waits_for_the_announced_manifest() -> None:

@@ -85,6 +85,27 @@ def test_an_image_that_cannot_be_pulled_is_told_before_the_status_says_so() -> N
     assert found.ends_at == NOW + timedelta(seconds=2 + SETTINGS.pull_failure_seconds)
 
 
+@pytest.mark.parametrize(
+    ("words", "ends_as"),
+    [
+        ("dial tcp: lookup registry.example.org: no such host", Reason.REGISTRY_UNREACHABLE),
+        ("dial tcp 192.0.2.1:443: i/o timeout", Reason.REGISTRY_UNREACHABLE),
+        ("unexpected status from HEAD request: 503 Service Unavailable", Reason.REGISTRY_UNREACHABLE),
+        ("unexpected status from HEAD request: 401 Unauthorized", Reason.IMAGE_PULL_FAILED),
+        ("manifest unknown", Reason.IMAGE_PULL_FAILED),
+        ("something else", Reason.IMAGE_PULL_FAILED),
+    ],
+    ids=["name", "timeout", "503", "401", "gone", "unknown"],
+)
+def test_a_registry_that_is_away_and_an_image_that_is(words: str, ends_as: Reason) -> None:
+    """The cause stands at the end, however long the names before it are."""
+    message = f'Failed to pull image "{"a" * 600}": {words}'
+    found = explained([event("Failed", message, container="algorithm")])
+    assert found is not None
+    assert found.ends_as is ends_as
+    assert words in found.message
+
+
 def test_a_volume_that_is_not_mounted_ends_the_attempt_too() -> None:
     found = explained([event("FailedMount", "MountVolume.SetUp failed")])
     assert found is not None
