@@ -11,12 +11,12 @@ import (
 const (
 	pipeBytes = 256 << 10 // what the algorithm may be ahead of the runner, if the kernel grants it
 	readBytes = 128 << 10
-
-	fcntlSetPipeSize = 1031 // F_SETPIPE_SZ
 	// After a read of less than smallRead the next one waits a moment, for more to come: a program that writes line by
-	// line would have the runner do so too.
+	// line would have the runner do so too. Not with a pipe that fills up in that moment.
 	smallRead  = 8 << 10
 	gatherTime = time.Millisecond
+
+	fcntlSetPipeSize = 1031 // F_SETPIPE_SZ
 )
 
 // noticeTime is how long the reader of the container's stderr may keep the runner waiting.
@@ -24,7 +24,8 @@ const noticeTime = 500 * time.Millisecond
 
 // stream carries one output of the algorithm: from a pipe to the runner's own descriptor and to a capped file.
 type stream struct {
-	source   int // our end of the pipe
+	source   int  // our end of the pipe
+	roomy    bool // the pipe has pipeBytes
 	childEnd uintptr
 	sink     *os.File      // nil: nothing is passed on
 	ended    chan struct{} // closed at end of file
@@ -72,9 +73,9 @@ func openStream(cfg logsConfig, from source, sink *os.File, combined *combinedLo
 	if err := syscall.Pipe2(ends[:], syscall.O_CLOEXEC); err != nil {
 		return nil, fmt.Errorf("a pipe for %s: %w", name, err)
 	}
-	syscall.Syscall(syscall.SYS_FCNTL, uintptr(ends[0]), fcntlSetPipeSize, pipeBytes) // or it stays as it is
+	size, _, errno := syscall.Syscall(syscall.SYS_FCNTL, uintptr(ends[0]), fcntlSetPipeSize, pipeBytes) // or it stays as it is
 	return &stream{
-		source: ends[0], childEnd: uintptr(ends[1]),
+		source: ends[0], roomy: errno == 0 && size >= pipeBytes, childEnd: uintptr(ends[1]),
 		sink: sink, log: log, ended: make(chan struct{}), from: from, combined: combined,
 	}, nil
 }
@@ -104,7 +105,7 @@ func (s *stream) pump() {
 			return
 		}
 		s.write(buffer[:n])
-		if n < smallRead {
+		if n < smallRead && s.roomy {
 			time.Sleep(gatherTime)
 		}
 	}
