@@ -45,6 +45,10 @@ ALGORITHM = {
     "no image": (lambda spec: spec.pop("image"), ["spec.image: Required value"]),
     "empty reference": (field(image={"reference": ""}), ["spec.image.reference", "at least 1 char"]),
     "blank in reference": (field(image={"reference": "a b"}), ["spec.image.reference"]),
+    "shared memory of nothing": (
+        field(resources={"sharedMemory": "0"}),
+        ["spec.resources.sharedMemory", "at least 1Mi; leave it out for what the node gives"],
+    ),
     "no interfaces": (field(interfaces=[]), ["spec.interfaces", "at least 1 item"]),
     "no inputs": (interface(inputs=[]), ["spec.interfaces[0].inputs", "at least 1 item"]),
     "no outputs": (interface(outputs=[]), ["spec.interfaces[0].outputs", "at least 1 item"]),

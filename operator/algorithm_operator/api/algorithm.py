@@ -123,6 +123,13 @@ class Resources(Model):
             "scratch.size must be at least 1Mi",
             fieldPath=".scratch",
         ),
+        # Of nothing the kubelet would make all of the Pod's memory.
+        cel(
+            "!has(self.sharedMemory) || (type(self.sharedMemory) == int ? self.sharedMemory >= 1048576 : "
+            "quantity(self.sharedMemory).compareTo(quantity('1Mi')) >= 0)",
+            "sharedMemory must be at least 1Mi; leave it out for what the node gives",
+            fieldPath=".sharedMemory",
+        ),
     )
 
     cpu: Annotated[Quantity, Field(description='Processors, such as "2" or "500m".')] = "2"

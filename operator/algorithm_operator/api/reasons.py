@@ -349,7 +349,11 @@ CATALOGUE: dict[Reason, Entry] = {
         "USER {user} of the image cannot be looked up in it: {why}. Add the user in the Dockerfile (RUN useradd …), "
         "use numbers (USER 1000:1000), or set security.user.",
     ),
-    Reason.IMAGE_NO_COMMAND: Entry(_ALG, False, "The image has neither ENTRYPOINT nor CMD."),
+    Reason.IMAGE_NO_COMMAND: Entry(
+        _ALG,
+        False,
+        "The image has neither ENTRYPOINT nor CMD. Add one to its Dockerfile, rebuild and push it.",
+    ),
     Reason.IMAGE_PLATFORM: Entry(
         _ALG, False, "The {noun} is not for linux/amd64: {why}. Rebuild it with --platform linux/amd64."
     ),

@@ -15,8 +15,9 @@ _IMAGE = (
 
 ADVICE: dict[Reason, str] = {
     Reason.ALGORITHM_NOT_FOUND: "Apply the Algorithm into this namespace, or correct the name and run a new job.",
-    Reason.ALGORITHM_NOT_READY: "Look at the Algorithm: kubectl describe algorithm NAME says what it lacks.",
-    Reason.STORE_NOT_FOUND: "Ask the namespace's admin for the DataStore, or run a new job that names another one.",
+    Reason.ALGORITHM_NOT_READY: "Look at the Algorithm: kubectl describe algorithm ALGORITHM says what it lacks.",
+    Reason.STORE_NOT_FOUND: "Ask the namespace's admin for the DataStore, or name another one: in a new job, or, "
+    "where the Algorithm names it (spec.model, spec.logPolicy), in the Algorithm.",
     Reason.STORE_NOT_READY: "The namespace's admin looks at: kubectl describe datastore NAME.",
     Reason.NAMESPACE_NOT_RESTRICTED: _ADMIN,
     Reason.POLICY_MISSING: _ADMIN,
@@ -65,8 +66,8 @@ ADVICE: dict[Reason, str] = {
     Reason.NOT_STARTABLE: "ENTRYPOINT or CMD of the image cannot be executed. " + _IMAGE,
     Reason.MODEL_NOT_FOUND: "Put the model where spec.model of the Algorithm says, or correct spec.model. "
     + _NEW_JOB,
-    Reason.MODEL_INVALID: "Make the model anew (tar -czf model.tar.gz -C FOLDER .), put it where spec.model of the "
-    "Algorithm says, then run a new job.",
+    Reason.MODEL_INVALID: "If the model is the right one, correct spec.model of the Algorithm (path, sha256); else "
+    "make it anew (tar -czf model.tar.gz -C FOLDER .) and put it where spec.model says. Then run a new job.",
     Reason.OUTPUT_INVALID: "Write every declared output, at its path and in its format, to /output. " + _LOGS,
     Reason.NETWORK_NOT_ISOLATED: _ADMIN,
     Reason.ISOLATION_UNVERIFIED: _ADMIN,
@@ -105,9 +106,9 @@ ADVICE: dict[Reason, str] = {
 }
 
 
-def advice(reason: str | None, job: str) -> str | None:
+def advice(reason: str | None, job: str, algorithm: str) -> str | None:
     """What to do, for a reason as status carries it; None if there is none, or a newer operator's."""
     try:
-        return ADVICE[Reason(reason)].replace("JOB", job) if reason else None
+        return ADVICE[Reason(reason)].replace("JOB", job).replace("ALGORITHM", algorithm) if reason else None
     except ValueError:
         return None

@@ -49,7 +49,7 @@ def explain(job: Job, pod: Mapping[str, Any] | None = None) -> Explanation:
         verdict=verdict,
         fault=FAULT.get(status.blame or ""),
         evidence=[*_evidence(job), *(_pod_evidence(pod) if pod else [])],
-        advice=advice(reason, job.name),
+        advice=advice(reason, job.name, job.spec.algorithm_ref.name),
         warning=warning(job),
     )
 

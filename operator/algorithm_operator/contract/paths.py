@@ -12,8 +12,8 @@ _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12
 _RESERVED = "inputs.json"
 
 
-def check_store_path(path: str) -> str | None:
-    """Why `path` may not be used below a DataStore's root, or None. An ending "/" says that it is a folder.
+def check_store_path(path: str, of: str = "the DataStore") -> str | None:
+    """Why `path` may not be used below the root of `of`, or None. An ending "/" says that it is a folder.
 
     The kubelet mounts the path as a subPath, so it must be relative and already in its shortest form.
     """
@@ -26,10 +26,10 @@ def check_store_path(path: str) -> str | None:
     if "\\" in path:
         return 'it contains a backslash; folders are separated by "/".'
     if path.startswith("/"):
-        return 'it begins with "/"; write it relative to the root of the DataStore.'
+        return f'it begins with "/"; write it relative to the root of {of}.'
     segments = path.removesuffix("/").split("/")
     if ".." in segments:
-        return 'it contains ".."; a job sees only what lies below the root of the DataStore.'
+        return f'it contains ".."; a job sees only what lies below the root of {of}.'
     if "." in segments or "" in segments:
         return 'it contains "." or an empty segment; write it without.'
     if any(len(segment.encode()) > MAX_PATH_SEGMENT for segment in segments):

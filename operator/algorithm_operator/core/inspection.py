@@ -148,8 +148,8 @@ def refused(of: Subject, report: FetchReport, secrets: Sequence[str], namespace:
         )
     elif secrets:
         why = (
-            f"its registry does not let anonymous readers in, and no Secret of {of.field}.pullSecrets "
-            f"({', '.join(map(shown, secrets))}) names credentials for {host}. Make one and name it there: "
+            f"its registry does not let anonymous readers in, and Secret {' and '.join(map(shown, secrets))} of "
+            f"{of.field}.pullSecrets names no credentials for {host}. Name one that does: "
             f"kubectl create secret docker-registry registry --namespace {namespace} --docker-server={host} "
             "--docker-username=… --docker-password=…"
         )

@@ -50,7 +50,7 @@ def unpack(planned: PlannedModel, settings: StepSettings, roots: Roots) -> Manif
         except (archive.ArchiveError, TreeError, walk.RefusedError) as error:
             is_folder = stat.S_ISDIR(os.fstat(source).st_mode)
             what = "The folder could not be copied" if is_folder else "Tarfile could not be extracted"
-            raise _invalid(f"{what}: {error}.") from error
+            raise _invalid(f"{what}: {error} ({_where(planned, path)}).") from error
     if planned.sha256 is not None and sha256 != planned.sha256:
         why = f"the sha256 of {_where(planned, path)} is {sha256}, but spec.model.sha256 asks for {planned.sha256}."
         raise _invalid(why)

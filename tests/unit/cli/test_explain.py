@@ -40,6 +40,13 @@ def test_stderr_is_a_warning_and_no_verdict() -> None:
     assert explain(job(state="Succeeded")).warning is None
 
 
+def test_advice_names_what_it_speaks_of() -> None:
+    assert advice("AlgorithmNotReady", "case-1", "brain") == (
+        "Look at the Algorithm: kubectl describe algorithm brain says what it lacks."
+    )
+    assert "correct spec.model of the Algorithm (path, sha256)" in (advice("ModelInvalid", "j", "a") or "")
+
+
 def test_every_reason_has_advice() -> None:
     assert set(ADVICE) == set(Reason)
 
@@ -160,7 +167,7 @@ def test_a_finished_job_waits_for_nothing() -> None:
 
 
 def test_reason_of_a_newer_operator() -> None:
-    assert advice("SolarFlare", "case-1") is None
+    assert advice("SolarFlare", "case-1", "brain") is None
     assert explain(job(state="Failed", reason="SolarFlare", message="hot")).advice is None
 
 

@@ -107,7 +107,8 @@ def test_what_counts_as_memory_must_fit_into_it() -> None:
         ({"store": {"name": "w", "path": "/x"}}, 'it begins with "/"'),
         (
             {"image": {"reference": "w"}, "path": "a/../../etc"},
-            'spec.model.path "a/../../etc" is not allowed',
+            'spec.model.path "a/../../etc" is not allowed: it contains ".."; a job sees only what lies below the root '
+            "of the image.",
         ),
     ],
 )

@@ -222,3 +222,4 @@ def test_stage_fails_by_the_algorithms_fault(attempt: Attempt) -> None:
     assert (
         "Could not set up model: Tarfile could not be extracted: it is not a valid .tar.gz" in report.message
     )
+    assert report.message.endswith('("m.tar.gz" of DataStore weights).')
