@@ -70,7 +70,7 @@ _OUTAGE_WORDS = (
     "503 service unavailable",
     "504 gateway time",
 )
-"""In what the runtime says of a pull: the registry did not answer. The digest is known: the image is worth waiting for."""
+"""What the runtime says where the registry did not answer. The digest is known, so the image is worth waiting for."""
 
 
 @dataclass(frozen=True, slots=True)
