@@ -8,7 +8,7 @@ from algorithm_operator.api.conditions import ConditionType
 from algorithm_operator.api.job import AlgorithmJobStatus, State
 from algorithm_operator.api.reasons import Reason, sentence
 from algorithm_operator.api.text import shown
-from algorithm_operator.core import names, pods, seal, silence, waiting
+from algorithm_operator.core import names, pods, policies, seal, silence, waiting
 from algorithm_operator.core.ending import (
     cut,
     end_attempt,
@@ -77,6 +77,11 @@ def is_overdue(facts: Facts, world: World) -> bool:
 
 def _changed(world: World, number: int, pod: Object) -> list[str]:
     """What admission made of the Pod that would break the seal, in words; looked at once, when it is first seen."""
+    labels = pod["metadata"].get("labels") or {}
+    ours = names.labels(names.ROLE_RUN, world.job.name, number)
+    opened = policies.opening(world.policies, labels)
+    if opened is not None and policies.opening(world.policies, ours) is None:
+        return [f'it was given labels with which NetworkPolicy "{shown(opened, 253)}" opens it']
     if seal.digest(pod) == (pod["metadata"].get("annotations") or {}).get(names.ANNOTATION_SPEC_HASH):
         return []
     try:

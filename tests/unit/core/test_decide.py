@@ -231,6 +231,20 @@ def test_an_image_that_cannot_be_pulled_ends_the_attempt_after_two_minutes() -> 
     assert kinds(late) == ["DeletePod", "ReleasePod"]
 
 
+def test_a_label_of_somebody_else_s_with_which_a_policy_opens_the_pod_ends_it() -> None:
+    friendly: dict[str, Any] = {
+        "metadata": {"name": "friendly"},
+        "spec": {"podSelector": {"matchLabels": {"app": "web"}}, "egress": [{}], "policyTypes": ["Egress"]},
+    }
+    shape = pod(stage=running())
+    fine = decide(world(job(accepted()), pods={1: shape}, policies=[POLICY, friendly]))
+    assert fine.status.state is State.STAGING
+    shape["metadata"]["labels"]["app"] = "web"
+    ended = decide(world(job(accepted(), attempts=1), pods={1: shape}, policies=[POLICY, friendly]))
+    assert (ended.status.state, ended.status.reason) == (State.FAILED, Reason.POD_MUTATED)
+    assert 'NetworkPolicy "friendly" opens it' in (ended.status.message or "")
+
+
 OUTAGE = (
     "Back-off pulling image: failed to resolve reference: failed to do request: Head https://registry/v2/: dial tcp "
     "192.0.2.1:443: connect: connection refused"
