@@ -13,6 +13,7 @@ def test_an_algorithm_without_resources_is_stored_with_the_seeds_shape(
         "cpu": "2",
         "memory": "24G",
         "gpu": {"type": "T4", "count": 1},
+        "scratch": {"size": "30G", "medium": "Disk"},
         "threads": 512,
     }
     assert spec["timeLimitSeconds"] == 7200
@@ -24,7 +25,9 @@ def test_an_algorithm_without_resources_is_stored_with_the_seeds_shape(
 def test_half_given_resources_keep_the_other_defaults(server: Server, algorithm: Object) -> None:
     algorithm["spec"]["resources"] = {"memory": "8Gi", "cpu": 4, "gpu": {"count": 0}}
     stored = server.accepts(algorithm)["spec"]["resources"]
-    assert stored == {"cpu": 4, "memory": "8Gi", "gpu": {"type": "T4", "count": 0}, "threads": 512}
+    scratch = {"size": "30G", "medium": "Disk"}
+    gpu = {"type": "T4", "count": 0}
+    assert stored == {"cpu": 4, "memory": "8Gi", "gpu": gpu, "scratch": scratch, "threads": 512}
 
 
 def test_an_algorithm_with_all_its_fields(server: Server, algorithm: Object) -> None:

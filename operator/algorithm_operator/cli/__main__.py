@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from algorithm_operator.cli.errors import CliError
+from algorithm_operator.cli.errors import CliError, ReaderGoneError
 
 if TYPE_CHECKING:
     from algorithm_operator.cli.connection import Cluster
@@ -296,7 +296,7 @@ def main() -> None:
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)
-    except BrokenPipeError:
+    except (BrokenPipeError, ReaderGoneError):
         sys.stderr.close()
         sys.exit(1)
 

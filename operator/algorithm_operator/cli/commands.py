@@ -255,13 +255,16 @@ def cancel(cluster: Cluster, names: Sequence[str], *, all_: bool) -> None:
 
 def suspend(cluster: Cluster, names: Sequence[str], *, held: bool) -> None:
     """`suspend JOB...` and `resume JOB...`."""
-    _each(cluster, names, False, lambda job: jobs.suspend(cluster, job, held))
+    _each(cluster, names, None, lambda job: jobs.suspend(cluster, job, held))
 
 
-def _each(cluster: Cluster, names: Sequence[str], all_: bool, change: Callable[[Job], str]) -> None:
-    """Change each job and say what came of it; what cannot be done for one does not keep the others."""
-    if bool(names) == all_:
-        raise UsageError("Name the jobs, or say --all; not both.")
+def _each(cluster: Cluster, names: Sequence[str], all_: bool | None, change: Callable[[Job], str]) -> None:
+    """Change each job and say what came of it; what cannot be done for one does not keep the others.
+
+    `all_`: None where the command has no --all.
+    """
+    if bool(names) == bool(all_):
+        raise UsageError("Name the jobs." if all_ is None else "Name the jobs, or say --all; not both.")
     if all_:
         listed = [jobs.job_of(body) for body in cluster.list(Kind.JOBS)]
         found: list[Job | str] = [job for job in listed if not job.finished]

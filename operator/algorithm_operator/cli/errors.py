@@ -16,3 +16,7 @@ class UsageError(CliError):
     """The command line asks for something that cannot be."""
 
     exit_code = USAGE
+
+
+class ReaderGoneError(Exception):
+    """Whoever read what the command prints has enough: it ends without a word."""

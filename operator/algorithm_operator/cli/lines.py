@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from algorithm_operator.api.text import shown
-from algorithm_operator.cli.errors import CliError
+from algorithm_operator.cli.errors import CliError, ReaderGoneError
 
 _LONGEST_LINE = 64 * 1024
 
@@ -30,17 +30,26 @@ class Sink:
     to_stderr: bool = False
 
     def take(self, pieces: Iterable[bytes]) -> None:
-        """Print all of it, each piece as it comes."""
-        out = sys.stderr if self.to_stderr else sys.stdout
+        """Print all of it, each piece as it comes.
+
+        :raises ReaderGoneError: nobody reads it any more (`| head`).
+        """
         if self.raw:
             for piece in pieces:
-                out.buffer.write(piece)
-                out.buffer.flush()
+                self._print(piece)
             return
         for line in lines(pieces):
-            for part in line.split(b"\r"):  # progress bars go back to the start of their line
-                out.write(safe_line(part) + "\n")
+            # Progress bars go back to the start of their line.
+            self._print("".join(safe_line(part) + "\n" for part in line.split(b"\r")).encode())
+
+    def _print(self, data: bytes) -> None:
+        out = sys.stderr if self.to_stderr else sys.stdout
+        try:
             out.flush()
+            out.buffer.write(data)
+            out.buffer.flush()
+        except BrokenPipeError:  # which would be taken for a lost way to the store
+            raise ReaderGoneError from None
 
 
 def carry(flows: Sequence[tuple[Sink, Iterable[bytes]]]) -> None:
@@ -50,7 +59,7 @@ def carry(flows: Sequence[tuple[Sink, Iterable[bytes]]]) -> None:
     def take(sink: Sink, pieces: Iterable[bytes]) -> None:
         try:
             sink.take(pieces)
-        except (CliError, OSError) as error:
+        except (CliError, ReaderGoneError, OSError) as error:
             failed.append(error)
 
     # Daemons: Ctrl-C ends the command, whatever is still to come.

@@ -1,11 +1,13 @@
 """An algorithm's words on a terminal."""
 
+import io
 import json
+import os
 
 import pytest
 
 from algorithm_operator.cli import show
-from algorithm_operator.cli.errors import CliError
+from algorithm_operator.cli.errors import CliError, ReaderGoneError
 from algorithm_operator.cli.lines import Sink, carry, combined, lines, safe_line
 
 
@@ -39,6 +41,16 @@ def test_names_are_never_turned_into_emoji() -> None:
 def test_a_progress_bar_is_a_line_a_step(capsys: pytest.CaptureFixture[str]) -> None:
     Sink(to_stderr=True).take([b"10%\r50%\x1b[K\r", b"100%\nend"])
     assert capsys.readouterr() == ("", "10%\n50%\\x1b[K\n100%\nend\n")
+
+
+@pytest.mark.parametrize("raw", [False, True])
+def test_a_reader_who_left_is_no_lost_connection(monkeypatch: pytest.MonkeyPatch, raw: bool) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with io.TextIOWrapper(io.FileIO(writer, "w")) as gone:
+        monkeypatch.setattr("sys.stdout", gone)
+        with pytest.raises(ReaderGoneError):
+            Sink(raw=raw).take([b"a\n"])
 
 
 def test_raw_is_raw(capsysbinary: pytest.CaptureFixture[bytes]) -> None:
