@@ -137,7 +137,8 @@ CATALOGUE: dict[Reason, Entry] = {
         _WAIT,
         False,
         "Namespace {namespace} does not enforce the restricted Pod Security Standard. An admin runs: "
-        "kubectl label namespace {namespace} pod-security.kubernetes.io/enforce=restricted",
+        "kubectl label namespace {namespace} pod-security.kubernetes.io/enforce=restricted "
+        "algorithm-operator.dev/jobs=true",
     ),
     Reason.POLICY_MISSING: Entry(
         _WAIT,
@@ -272,7 +273,7 @@ CATALOGUE: dict[Reason, Entry] = {
     Reason.MODEL_NOT_FOUND: Entry(
         _ALG,
         False,
-        "Could not set up model: there is no {path} in {where}. Upload it, or correct spec.model.",
+        "Could not set up model: there is no {path} in {where}. Put it there, or correct spec.model.",
     ),
     Reason.MODEL_INVALID: Entry(_ALG, False, "Could not set up model: {why}"),
     Reason.OUTPUT_INVALID: Entry(_ALG, False, "{why}"),

@@ -83,7 +83,10 @@ def _attempt(job: Job, asked: Asked) -> Attempt:
     if not attempts:
         if job.finished:
             raise _none(job)
-        raise CliError(f"Job {quoted(job.name)} has not started yet: {job.status.state or State.PENDING}.")
+        state = job.status.state or State.PENDING
+        raise CliError(
+            f"Job {quoted(job.name)} has not started yet: {state}. {shown(job.status.message or '')}".rstrip()
+        )
     return attempts[asked.attempt if asked.attempt is not None else max(attempts)]
 
 

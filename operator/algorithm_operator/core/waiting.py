@@ -136,7 +136,10 @@ def _unscheduled(
     stores: Mapping[str, DataStoreSpec],
     settings: PodSettings,
 ) -> Waiting:
-    why = shown(facts.unschedulable, 600)
+    # What follows is about Pods that could be evicted for it, which says nothing to its owner.
+    why = shown(facts.unschedulable.partition(" preemption: ")[0], 600)
+    if "untolerated taint" in why:
+        why = f"{why.rstrip('.')}. An admin adds the taint to extraTolerations of the Helm release"
     if "persistentvolumeclaim" in why and ("not found" in why or "being deleted" in why):
         claims = {f'"{spec.persistent_volume_claim.claim_name}"': name for name, spec in stores.items()}
         store = next((name for claim, name in claims.items() if claim in why), "of the job")

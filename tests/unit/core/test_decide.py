@@ -140,7 +140,8 @@ HALF = {"metadata": {"name": "half"}, "spec": {"podSelector": {}, "policyTypes":
             job(accepted()),
             {"restricted": False},
             Reason.NAMESPACE_NOT_RESTRICTED,
-            "kubectl label namespace imaging pod-security.kubernetes.io/enforce=restricted",
+            "kubectl label namespace imaging pod-security.kubernetes.io/enforce=restricted "
+            "algorithm-operator.dev/jobs=true",
         ),
         (job(accepted()), {"policies": []}, Reason.POLICY_MISSING, "algorithm-operator-deny-all"),
         (job(accepted()), {"policies": [HALF]}, Reason.POLICY_MISSING, "both directions"),

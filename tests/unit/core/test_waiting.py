@@ -104,3 +104,18 @@ def test_other_nodes_are_none() -> None:
     found = held(node(labels={"nvidia.com/gpu.product": "A100"}))
     assert found.reason is Reason.NO_GPU_NODE
     assert "1 nodes in all, none with the labels of a T4" in found.message
+
+
+def test_what_the_scheduler_says_is_told_without_its_thoughts_on_eviction_and_with_the_fix_for_a_taint() -> (
+    None
+):
+    says = (
+        "0/1 nodes are available: 1 node(s) had untolerated taint(s). no new claims to deallocate, preemption: "
+        "0/1 nodes are available: 1 Preemption is not helpful for scheduling."
+    )
+    conditions = [{"type": "PodScheduled", "status": "False", "message": says}]
+    found = explain(facts_of(pod(node=None, conditions=conditions)), run(), None, STORES, SETTINGS)
+    assert found is not None
+    assert "untolerated taint(s)" in found.message
+    assert "extraTolerations" in found.message
+    assert "Preemption is not helpful" not in found.message
