@@ -7,11 +7,13 @@ import logging
 from collections.abc import Awaitable
 from typing import Any, TypeVar
 
+from algorithm_operator.api.conditions import rfc3339
 from algorithm_operator.api.reasons import Reason, sentence
 from algorithm_operator.api.text import shown
 from algorithm_operator.contract import frames
 from algorithm_operator.contract.manifest import MAX_MANIFEST_BYTES, Manifest
 from algorithm_operator.controller.context import Context
+from algorithm_operator.controller.denials import denial
 from algorithm_operator.core import names
 from algorithm_operator.core.ending import succeeded
 from algorithm_operator.core.facts import facts_of
@@ -30,7 +32,7 @@ from algorithm_operator.core.world import (
     World,
 )
 from algorithm_operator.kube.client import decode
-from algorithm_operator.kube.errors import AlreadyExists, ApiError, Conflict, Forbidden, Invalid, NotFound
+from algorithm_operator.kube.errors import AlreadyExists, ApiError, Conflict, Invalid, NotFound
 from algorithm_operator.kube.resources import ALGORITHM_JOBS, PODS
 
 log = logging.getLogger(__name__)
@@ -85,13 +87,7 @@ async def _create(world: World, body: Object, context: Context) -> Outcome:
         reason = Reason.PREDECESSOR_LEAVING if names.is_of_a_job(live) else Reason.NAME_TAKEN
         return _denied(world, reason, sentence(reason, pod=name), context)
     except ApiError as error:
-        # No answer, a name or namespace that is gone, a race or a rush: the same request may do better in a moment.
-        if error.status in (0, 401, 404, 409, 429):
-            raise
-        context.cluster.forget(job.namespace)
-        is_quota = isinstance(error, Forbidden) and error.is_quota
-        reason = Reason.QUOTA_EXCEEDED if is_quota else Reason.ADMISSION_DENIED
-        message = sentence(reason, why=shown(error.message, 700))
+        reason, message = denial(error, job.namespace, context)
         if body["metadata"]["labels"][names.LABEL_ROLE] == names.ROLE_SALVAGE:
             return not_salvaged(world, int(body["metadata"]["labels"][names.LABEL_ATTEMPT]), message)
         return _denied(world, reason, message, context)
@@ -109,7 +105,8 @@ async def _end(namespace: str, name: str, uid: str, context: Context) -> None:
     pod = context.store.get(PODS, namespace, name)
     if pod is None or (pod["spec"].get("activeDeadlineSeconds") or 0) <= 1:
         return
-    patch = {"metadata": {"uid": uid}, "spec": {"activeDeadlineSeconds": 1}}
+    asked = {names.ANNOTATION_END_ASKED: rfc3339(context.clock.now())}
+    patch = {"metadata": {"uid": uid, "annotations": asked}, "spec": {"activeDeadlineSeconds": 1}}
     after = await ignore_gone(context.client.patch(PODS, namespace, name, patch))
     if after is not None:
         context.store.put(PODS, after)

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from algorithm_operator.api.reasons import Reason, sentence
-from algorithm_operator.api.text import shown
 from algorithm_operator.controller.actions import ignore_gone
 from algorithm_operator.controller.context import Context
+from algorithm_operator.controller.denials import denial
 from algorithm_operator.controller.sealing import seal
 from algorithm_operator.core import names, policies
 from algorithm_operator.core.errand import Ended, Trouble, outcome, same_question, tampered
 from algorithm_operator.core.world import Algorithm
-from algorithm_operator.kube.errors import AlreadyExists, ApiError, Forbidden
+from algorithm_operator.kube.errors import AlreadyExists, ApiError
 from algorithm_operator.kube.resources import NETWORK_POLICIES, PODS
 
 Body = dict[str, Any]
@@ -58,13 +58,7 @@ async def _create(wanted: Body, of: Algorithm, context: Context) -> Trouble | No
         context.store.put(PODS, live)
         return _name_taken(wanted) if names.controller(live).get("kind") != "Algorithm" else None
     except ApiError as error:
-        # No answer, a name or namespace that is gone, a race or a rush: the same request may do better in a moment.
-        if error.status in (0, 401, 404, 409, 429):
-            raise
-        context.cluster.forget(of.namespace)
-        is_quota = isinstance(error, Forbidden) and error.is_quota
-        reason = Reason.QUOTA_EXCEEDED if is_quota else Reason.ADMISSION_DENIED
-        return Trouble(reason, sentence(reason, why=shown(error.message, 500)), over=True)
+        return Trouble(*denial(error, of.namespace, context), over=True)
     return None
 
 

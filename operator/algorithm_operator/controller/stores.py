@@ -13,11 +13,12 @@ from algorithm_operator.api.reasons import Reason, sentence
 from algorithm_operator.api.text import shown
 from algorithm_operator.controller.actions import ignore_gone
 from algorithm_operator.controller.context import Context, Key
+from algorithm_operator.controller.denials import denial
 from algorithm_operator.controller.sealing import seal
 from algorithm_operator.controller.unreadable import problem
 from algorithm_operator.core import names, policies
 from algorithm_operator.core.storepod import store_pod, wanted_until
-from algorithm_operator.kube.errors import AlreadyExists, ApiError, Forbidden
+from algorithm_operator.kube.errors import AlreadyExists, ApiError
 from algorithm_operator.kube.resources import DATASTORES, LEASES, NETWORK_POLICIES, PODS, PVCS
 
 LOOK_AGAIN_SECONDS = 300.0
@@ -94,12 +95,7 @@ async def _serve(
             return None, (Reason.NAME_TAKEN, sentence(Reason.NAME_TAKEN, pod=pod_name))
         return None, None  # the next look says whose it is
     except ApiError as error:
-        if error.status in (0, 401, 404, 409, 429):
-            raise
-        context.cluster.forget(namespace)
-        is_quota = isinstance(error, Forbidden) and error.is_quota
-        reason = Reason.QUOTA_EXCEEDED if is_quota else Reason.ADMISSION_DENIED
-        return None, (reason, sentence(reason, why=shown(error.message, 500)))
+        return None, denial(error, namespace, context)
     return pod_name, None
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, TypeVar
 
@@ -53,8 +53,8 @@ class Facts:
     created_at: datetime | None
     scheduled_at: datetime | None
     started_at: datetime | None
-    deadline_at: datetime | None
-    """When the kubelet ends it, by activeDeadlineSeconds as it is now."""
+    end_asked_at: datetime | None
+    """When the operator lowered its deadline, to cancel it."""
     deleted_at: datetime | None
     """When deletion was asked for (deletionTimestamp less its grace)."""
     gone_at: datetime | None
@@ -100,7 +100,6 @@ def facts_of(pod: Pod) -> Facts:
     }
     gone_at = moment(meta.get("deletionTimestamp"))
     grace = meta.get("deletionGracePeriodSeconds") or 0
-    started_at, limit = moment(status.get("startTime")), spec.get("activeDeadlineSeconds")
     return Facts(
         name=meta["name"],
         uid=meta["uid"],
@@ -109,8 +108,8 @@ def facts_of(pod: Pod) -> Facts:
         scheduled_at=moment(scheduled.get("lastTransitionTime"))
         if scheduled.get("status") == "True"
         else None,
-        started_at=started_at,
-        deadline_at=started_at + timedelta(seconds=limit) if started_at and limit else None,
+        started_at=moment(status.get("startTime")),
+        end_asked_at=moment((meta.get("annotations") or {}).get(names.ANNOTATION_END_ASKED)),
         deleted_at=datetime.fromtimestamp(gone_at.timestamp() - grace, gone_at.tzinfo) if gone_at else None,
         gone_at=gone_at,
         pod_reason=str(status.get("reason") or ""),

@@ -135,7 +135,7 @@ def _end(facts: Facts, now: datetime) -> Action:
     if facts.node is None:
         return DeletePod(facts.name, facts.uid, 0)
     # The runner needs five seconds. An image whose STOPSIGNAL is none would have the kubelet wait for collect's time.
-    deaf = facts.deadline_at is not None and (now - facts.deadline_at).total_seconds() > DEAF_SECONDS
+    deaf = facts.end_asked_at is not None and (now - facts.end_asked_at).total_seconds() > DEAF_SECONDS
     if deaf and facts.algorithm.phase is Phase.RUNNING:
         return DeletePod(facts.name, facts.uid)
     return EndPod(facts.name, facts.uid)
