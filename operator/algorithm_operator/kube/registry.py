@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
 
 import aiohttp
@@ -55,8 +56,7 @@ async def _drive(exchange: Exchange, session: aiohttp.ClientSession) -> bytes:
             try:
                 response = await _send(request, session)
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
-                why = str(error) or f"no answer within {REQUEST_TIMEOUT:g} s"
-                request = exchange.throw(unreachable(why))
+                request = exchange.throw(unreachable(_why(error)))
             except RegistryError as error:
                 request = exchange.throw(error)
             else:
@@ -64,6 +64,23 @@ async def _drive(exchange: Exchange, session: aiohttp.ClientSession) -> bytes:
     except StopIteration as end:
         body: bytes = end.value
         return body
+
+
+def _why(error: Exception) -> str:
+    """Why there is no answer, without the address that a name stands for: it is the cluster's and not the author's."""
+    cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+    match cause:
+        case TimeoutError():
+            return f"no answer within {REQUEST_TIMEOUT:g} s"
+        case ssl.SSLCertVerificationError():
+            return f"its certificate is not trusted ({cause.verify_message})"
+        case aiohttp.ClientConnectorCertificateError():
+            return "its certificate is not trusted"
+        case OSError(errno=int(number)) if number > 0:
+            return os.strerror(number)
+        case OSError():  # names that are not found have numbers of their own
+            return cause.strerror or type(cause).__name__
+    return type(cause).__name__
 
 
 async def _send(request: Request, session: aiohttp.ClientSession) -> Response:
