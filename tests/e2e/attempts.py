@@ -38,9 +38,7 @@ def _fill(path: str) -> Attempt:
 
 
 ATTEMPTS: Final[dict[str, Attempt]] = {
-    "stop-signal": Attempt(
-        {"attempt": "ignore"}, "Cancelled", "Cancelled", r"The job was cancelled\.", algorithm="deaf"
-    ),
+    "stop-signal": Attempt({"attempt": "ignore"}, "Cancelled", "Cancelled", r"The job was cancelled\."),
     "refusals": Attempt({"attempt": "refusals"}),
     "refusals-loopback": Attempt({"attempt": "refusals"}, algorithm="loopback"),
     "runner": Attempt({"attempt": "runner"}),

@@ -7,7 +7,6 @@ import logging
 from collections.abc import Awaitable
 from typing import Any, TypeVar
 
-from algorithm_operator.api.conditions import rfc3339
 from algorithm_operator.api.reasons import Reason, sentence
 from algorithm_operator.api.text import shown
 from algorithm_operator.contract import frames
@@ -105,8 +104,7 @@ async def _end(namespace: str, name: str, uid: str, context: Context) -> None:
     pod = context.store.get(PODS, namespace, name)
     if pod is None or (pod["spec"].get("activeDeadlineSeconds") or 0) <= 1:
         return
-    asked = {names.ANNOTATION_END_ASKED: rfc3339(context.clock.now())}
-    patch = {"metadata": {"uid": uid, "annotations": asked}, "spec": {"activeDeadlineSeconds": 1}}
+    patch = {"metadata": {"uid": uid}, "spec": {"activeDeadlineSeconds": 1}}
     after = await ignore_gone(context.client.patch(PODS, namespace, name, patch))
     if after is not None:
         context.store.put(PODS, after)

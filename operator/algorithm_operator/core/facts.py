@@ -53,8 +53,6 @@ class Facts:
     created_at: datetime | None
     scheduled_at: datetime | None
     started_at: datetime | None
-    end_asked_at: datetime | None
-    """When the operator lowered its deadline, to cancel it."""
     deleted_at: datetime | None
     """When deletion was asked for (deletionTimestamp less its grace)."""
     gone_at: datetime | None
@@ -109,7 +107,6 @@ def facts_of(pod: Pod) -> Facts:
         if scheduled.get("status") == "True"
         else None,
         started_at=moment(status.get("startTime")),
-        end_asked_at=moment((meta.get("annotations") or {}).get(names.ANNOTATION_END_ASKED)),
         deleted_at=datetime.fromtimestamp(gone_at.timestamp() - grace, gone_at.tzinfo) if gone_at else None,
         gone_at=gone_at,
         pod_reason=str(status.get("reason") or ""),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from algorithm_operator.api.conditions import ConditionType
 from algorithm_operator.api.job import AlgorithmJobStatus, State
@@ -33,7 +33,6 @@ from algorithm_operator.core.world import (
 )
 
 BACKSTOP_SECONDS = 120
-DEAF_SECONDS = 20
 LOST_SECONDS = 60
 LOOK_AGAIN_SECONDS = 5.0
 RESYNC_SECONDS = 60.0
@@ -111,12 +110,13 @@ def _goes_on(
         status = job.status  # the scheduler is about to say something: nothing worth a write yet
     actions: list[Action] = []
     if job.spec.cancel and facts.deleted_at is None:
-        actions.append(_end(facts, world.now))
+        end: Action = EndPod(facts.name, facts.uid) if facts.node else DeletePod(facts.name, facts.uid, 0)
+        actions.append(end)
     limit = run.time_limit_seconds + run.collect_seconds + pods.GRACE_AFTER_COLLECT_SECONDS + BACKSTOP_SECONDS
     overdue = facts.started_at is not None and world.now > facts.started_at + timedelta(seconds=limit)
     if overdue and facts.deleted_at is None:
         actions.append(DeletePod(facts.name, facts.uid))
-    requeue = RESYNC_SECONDS if status is not job.status and not job.spec.cancel else LOOK_AGAIN_SECONDS
+    requeue = RESYNC_SECONDS if status is not job.status else LOOK_AGAIN_SECONDS
     if held is not None and held.ends_at is not None:
         requeue = max(0.5, min(requeue, (held.ends_at - world.now).total_seconds()))
     if silence.starts_since(facts) is not None:
@@ -128,17 +128,6 @@ def _goes_on(
         needs_nodes=bool(facts.unschedulable) and facts.node is None,
         needs_events=facts.uid if held is None and silence.is_silent(facts, world.now) else None,
     )
-
-
-def _end(facts: Facts, now: datetime) -> Action:
-    """End the Pod of a cancelled job: by its deadline, so that its logs are kept, unless it does not listen."""
-    if facts.node is None:
-        return DeletePod(facts.name, facts.uid, 0)
-    # The runner needs five seconds. An image whose STOPSIGNAL is none would have the kubelet wait for collect's time.
-    deaf = facts.end_asked_at is not None and (now - facts.end_asked_at).total_seconds() > DEAF_SECONDS
-    if deaf and facts.algorithm.phase is Phase.RUNNING:
-        return DeletePod(facts.name, facts.uid)
-    return EndPod(facts.name, facts.uid)
 
 
 def _ended(world: World, status: AlgorithmJobStatus, number: int, facts: Facts) -> Decision:

@@ -26,8 +26,6 @@ ANNOTATION_SPEC_HASH = f"{GROUP}/spec-hash"
 ANNOTATION_USER = f"{GROUP}/user"
 USER_OF_NAMESPACE = "namespace"
 """On Pods whose ids are left to the cluster's admission."""
-ANNOTATION_END_ASKED = f"{GROUP}/end-asked"
-"""When the operator asked the kubelet to end the Pod of a cancelled job."""
 POD_FINALIZER = f"{GROUP}/accounting"
 FIELD_MANAGER = OPERATOR
 DENY_ALL_POLICY = "algorithm-operator-deny-all"

@@ -348,17 +348,6 @@ def test_a_pod_that_is_not_in_the_store_is_looked_for_before_it_counts_as_gone()
 def test_cancel_lowers_the_deadline_of_a_running_pod_and_deletes_one_without_a_node() -> None:
     at_work = decide(world(job(followed(), cancel=True), pods={1: pod(stage=DONE, main=running())}))
     assert at_work.actions == [EndPod("case-001-1-run", "pod-uid-1")]
-    deaf = pod(stage=DONE, main=running(), startTime=at(-3000))
-    deaf["metadata"]["annotations"] |= {"algorithm-operator.dev/end-asked": at(0)}
-    for seconds, action in (
-        (19, EndPod("case-001-1-run", "pod-uid-1")),
-        (21, DeletePod("case-001-1-run", "pod-uid-1")),
-    ):
-        now = NOW + timedelta(seconds=seconds)
-        late = decide(world(job(followed(), cancel=True), pods={1: deaf}, now=now))
-        assert late.actions == [action]
-        assert late.requeue is not None
-        assert late.requeue <= 5
     queued = decide(world(job(accepted(), cancel=True), pods={1: pod(node=None)}))
     assert queued.actions == [DeletePod("case-001-1-run", "pod-uid-1", 0)]
     never = decide(world(job(accepted(), cancel=True)))
