@@ -36,7 +36,6 @@ from tests.unit.core.builders import (
     POLICY,
     STORES,
     algorithm,
-    at,
     pod,
     run,
     running,
