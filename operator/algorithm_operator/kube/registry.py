@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import ssl
 
 import aiohttp
@@ -17,6 +16,7 @@ from algorithm_operator.core.registry import (
     Request,
     Response,
     fetch,
+    silence,
     too_large,
     unreachable,
 )
@@ -67,20 +67,13 @@ async def _drive(exchange: Exchange, session: aiohttp.ClientSession) -> bytes:
 
 
 def _why(error: Exception) -> str:
-    """Why there is no answer, without the address that a name stands for: it is the cluster's and not the author's."""
-    cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
-    match cause:
-        case TimeoutError():
-            return f"no answer within {REQUEST_TIMEOUT:g} s"
-        case ssl.SSLCertVerificationError():
-            return f"its certificate is not trusted ({cause.verify_message})"
+    """What lies behind aiohttp's errors, in the words that both ways of asking have."""
+    match error:
         case aiohttp.ClientConnectorCertificateError():
-            return "its certificate is not trusted"
-        case OSError(errno=int(number)) if number > 0:
-            return os.strerror(number)
-        case OSError():  # names that are not found have numbers of their own
-            return cause.strerror or type(cause).__name__
-    return type(cause).__name__
+            return silence(error.certificate_error, REQUEST_TIMEOUT)
+        case aiohttp.ClientConnectorError():
+            return silence(error.os_error, REQUEST_TIMEOUT)
+    return silence(error, REQUEST_TIMEOUT)
 
 
 async def _send(request: Request, session: aiohttp.ClientSession) -> Response:

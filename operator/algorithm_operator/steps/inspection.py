@@ -38,6 +38,7 @@ from algorithm_operator.core.registry import (
     Request,
     Response,
     fetch,
+    silence,
     unreachable,
 )
 from algorithm_operator.steps import dockerconfig
@@ -128,21 +129,9 @@ def _send(request: Request, opener: urllib.request.OpenerDirector) -> Response:
                 answer.headers.get_all("WWW-Authenticate") or [],
             )
     except urllib.error.URLError as error:
-        raise unreachable(_why(error.reason)) from None
+        raise unreachable(silence(error.reason, REQUEST_SECONDS)) from None
     except (OSError, http.client.HTTPException, ValueError) as error:
-        raise unreachable(_why(error)) from None
-
-
-def _why(error: object) -> str:
-    """Why there is no answer, without a word of what was sent."""
-    match error:
-        case TimeoutError():
-            return f"no answer within {REQUEST_SECONDS:g} s"
-        case ssl.SSLCertVerificationError():
-            return f"its certificate is not trusted ({error.verify_message})"
-        case OSError():
-            return error.strerror or type(error).__name__
-    return type(error).__name__
+        raise unreachable(silence(error, REQUEST_SECONDS)) from None
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
