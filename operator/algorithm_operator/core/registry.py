@@ -12,9 +12,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import os
 import re
-import ssl
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlencode, urljoin, urlsplit
@@ -88,16 +86,17 @@ Exchange = Generator[Request, Response, bytes]
 Logins = Callable[[Endpoint], Sequence[Login]]
 
 
-def silence(error: object, seconds: float) -> str:
+def silence(error: object, seconds: float, strerror: Callable[[int], str]) -> str:
     """Why there is no answer, after at most `seconds`: without a word of what was sent, nor the address that a name
-    stands for, which is the cluster's and not the author's."""
+    stands for, which is the cluster's and not the author's. `strerror`: the system's words for an errno."""
+    # ssl.SSLCertVerificationError, without importing ssl.
+    if why := getattr(error, "verify_message", None):
+        return f"its certificate is not trusted ({why})"
     match error:
         case TimeoutError():
             return f"no answer within {seconds:g} s"
-        case ssl.SSLCertVerificationError():
-            return f"its certificate is not trusted ({error.verify_message})"
         case OSError(errno=int(number)) if number > 0:
-            return os.strerror(number)
+            return strerror(number)
         case OSError():  # names that are not found have numbers of their own
             return error.strerror or type(error).__name__
     return type(error).__name__

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
 
 import aiohttp
@@ -70,10 +71,10 @@ def _why(error: Exception) -> str:
     """What lies behind aiohttp's errors, in the words that both ways of asking have."""
     match error:
         case aiohttp.ClientConnectorCertificateError():
-            return silence(error.certificate_error, REQUEST_TIMEOUT)
+            return silence(error.certificate_error, REQUEST_TIMEOUT, os.strerror)
         case aiohttp.ClientConnectorError():
-            return silence(error.os_error, REQUEST_TIMEOUT)
-    return silence(error, REQUEST_TIMEOUT)
+            return silence(error.os_error, REQUEST_TIMEOUT, os.strerror)
+    return silence(error, REQUEST_TIMEOUT, os.strerror)
 
 
 async def _send(request: Request, session: aiohttp.ClientSession) -> Response:

@@ -129,9 +129,9 @@ def _send(request: Request, opener: urllib.request.OpenerDirector) -> Response:
                 answer.headers.get_all("WWW-Authenticate") or [],
             )
     except urllib.error.URLError as error:
-        raise unreachable(silence(error.reason, REQUEST_SECONDS)) from None
+        raise unreachable(silence(error.reason, REQUEST_SECONDS, os.strerror)) from None
     except (OSError, http.client.HTTPException, ValueError) as error:
-        raise unreachable(silence(error, REQUEST_SECONDS)) from None
+        raise unreachable(silence(error, REQUEST_SECONDS, os.strerror)) from None
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
