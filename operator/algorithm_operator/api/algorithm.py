@@ -229,6 +229,14 @@ class AlgorithmSpec(Model):
     ] = "None"
     security: Security = Security()
     log_policy: LogPolicy = LogPolicy()
+    result_template: Annotated[
+        str | None,
+        Field(
+            max_length=16384,
+            description="A Jinja template for the job's report, in Markdown; `results` is the content of results.json. "
+            "Default: that content as it is.",
+        ),
+    ] = None
 
 
 class ResolvedImage(Model):

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
-from algorithm_operator.api.algorithm import ObjectRef
+from algorithm_operator.api.algorithm import Image, ObjectRef
 from algorithm_operator.api.base import (
     DATE_TIME,
     FREE_JSON,
@@ -64,8 +64,54 @@ class StorePaths(Model):
     ]
 
 
+class ConfigMapKey(Model):
+    """One key of a ConfigMap of the namespace."""
+
+    name: Annotated[ObjectName, Field(description="A ConfigMap of the namespace.")]
+    key: Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=253,
+            pattern=r"^[-._a-zA-Z0-9]+$",
+            description="Of data or binaryData; it ends as the file would, such as t1.mha.",
+        ),
+    ]
+
+
+class ImagePath(Image):
+    """A file or folder in a container image (or OCI artifact), by digest: what a job ran on does not change."""
+
+    model_config = rules(
+        cel(
+            "self.reference.matches('@sha256:[0-9a-f]{64}$')",
+            "the image of an input is named by its digest (NAME@sha256:...), so that the job stays what it was",
+            fieldPath=".reference",
+        ),
+    )
+
+    path: Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=1024,
+            description='Inside the image, without a leading "/"; an entry that ends in "/" is a folder.',
+        ),
+    ]
+
+
+class JobOutput(Model):
+    """An output of another job of the namespace. It is waited for, and then taken as that job's status says."""
+
+    name: Annotated[ObjectName, Field(description="An AlgorithmJob of the namespace.")]
+    output: Annotated[Slug, Field(description="The slug of one of its outputs.")]
+
+
+_SOURCES = ("value", "store", "configMap", "image", "job")
+
+
 class JobInput(Model):
-    """One input: exactly one of `value` and `store` (the presence of `value` counts; it may be null)."""
+    """One input, from exactly one place (the presence of `value` counts; it may be null)."""
 
     model_config = rules(
         cel(
@@ -81,7 +127,7 @@ class JobInput(Model):
             fieldPath=".store",
         ),
         # CEL cannot see a field of free JSON; the schema itself can.
-        oneOf=[{"required": ["value"]}, {"required": ["store"]}],
+        oneOf=[{"required": [source]} for source in _SOURCES],
     )
 
     slug: Annotated[Slug, Field(description="The slug of an input of the Algorithm.")]
@@ -93,6 +139,9 @@ class JobInput(Model):
         ),
     ] = None
     store: StorePaths | None = None
+    config_map: ConfigMapKey | None = None
+    image: ImagePath | None = None
+    job: JobOutput | None = None
 
     @property
     def has_value(self) -> bool:

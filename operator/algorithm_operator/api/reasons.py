@@ -235,7 +235,7 @@ CATALOGUE: dict[Reason, Entry] = {
     Reason.INPUT_NOT_FOUND: Entry(
         _IN,
         False,
-        'Input "{slug}": {path} does not exist in DataStore {store}. Upload it, or correct the path.',
+        'Input "{slug}": {path} does not exist in {holder}. Put it there, or correct the path.',
     ),
     Reason.INPUT_TOO_LARGE: Entry(
         _IN, False, "The values of the job take {bytes} bytes, more than {limit}; put them into a DataStore."

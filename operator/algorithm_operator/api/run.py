@@ -55,3 +55,6 @@ class RunSnapshot(Model):
         str | None, Field(max_length=253, description="The DataStore that keeps the outputs, if any.")
     ] = None
     log_policy: LogPolicy = LogPolicy()
+    result_template: Annotated[
+        str | None, Field(max_length=16384, description="The Jinja template of the report.")
+    ] = None

@@ -15,7 +15,9 @@ Schema = dict[str, Any]
 _PRESERVE = "x-kubernetes-preserve-unknown-fields"
 _INT_OR_STRING = "x-kubernetes-int-or-string"
 _RULES = "x-kubernetes-validations"
-_DROPPED = ("title", "$defs", "examples")
+_OPTIONAL = "x-optional"
+"""Of a field that the model needs and fills in itself where the wire leaves it out."""
+_DROPPED = ("title", "$defs", "examples", _OPTIONAL)
 
 
 class SchemaError(ValueError):
@@ -44,6 +46,11 @@ def _convert(
         own = {key: value for key, value in node.items() if key != "$ref"}
         return _convert({**defs[name], **own}, defs, path, (*inside, name), with_rules)
     out = {key: value for key, value in node.items() if key not in _DROPPED}
+    if "required" in out:
+        fields = out.get("properties", {})
+        out["required"] = [name for name in out["required"] if not fields[name].get(_OPTIONAL)]
+    if out.get(_PRESERVE):
+        out.pop("additionalProperties", None)
     if "const" in out:
         out["enum"] = [out.pop("const")]
     if not with_rules:

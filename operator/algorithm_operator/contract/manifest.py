@@ -23,8 +23,21 @@ class ManifestFile(Model):
     sha256: str
 
 
+class Conversion(Model):
+    """How an image input became the one file that the algorithm reads. Notes are ours and display-safe."""
+
+    format: str
+    """What it was: DICOM, NIfTI, NRRD, MetaImage or TIFF."""
+    reader: str
+    """Who read it, with its version."""
+    files: int
+    """How many files it was."""
+    notes: list[str] = []
+    """What was not simply carried over, such as a rescale or uneven slices."""
+
+
 class ManifestInput(Model):
-    """An input as it was staged: where it came from, and its hash."""
+    """An input as it was staged: where it came from, and its hash (of the staged file; of several, of their list)."""
 
     slug: str
     kind: str
@@ -33,6 +46,7 @@ class ManifestInput(Model):
     bytes: int
     sha256: str
     image: ImageGeometry | None = None
+    conversion: Conversion | None = None
 
 
 class ManifestModel(Model):
@@ -55,6 +69,8 @@ class ManifestOutput(Model):
     has_value: bool = False
     image: ImageGeometry | None = None
     overlay_segments: list[OverlaySegment] | None = None
+    warnings: list[str] = []
+    """What is odd and no failure, such as another geometry than the image below has. Display-safe."""
 
 
 class Probe(Model):
@@ -107,6 +123,8 @@ class Manifest(Model):
     inputs: list[ManifestInput]
     outputs: list[ManifestOutput]
     logs: list[ManifestFile]
+    report: ManifestFile | None = None
+    """report.json: what the results look like, made in the sealed Pod (`contract/report.py`)."""
     undeclared_files: int = 0
     undeclared_bytes: int = 0
     timing: dict[str, float]

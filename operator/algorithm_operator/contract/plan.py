@@ -6,12 +6,15 @@ with the Pod in one request and the algorithm never sees it. Written by core/pod
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
 
 from algorithm_operator.api.base import Model
 from algorithm_operator.api.interface import OverlaySegment
+from algorithm_operator.api.text import shown
 
-MAX_PLAN_BYTES = 192 * 1024
+MAX_PLAN_BYTES = 224 * 1024
 """Annotations of an object may take 256 KiB in all."""
 MAX_VALUES_BYTES = 128 * 1024
 """All inline values of a job together, as JSON."""
@@ -25,21 +28,48 @@ class PlannedSocket(Model):
     kind: str
     relative_path: str
     pk: int
+    description: str | None = None
+    schema_: Annotated[dict[str, Any] | None, Field(alias="schema")] = None
+    """The socket's own JSON schema, besides that of its kind."""
     overlay_segments: list[OverlaySegment] | None = None
     store_in_status: bool = False
+    overlay_of: str | None = None
+    """Of an output: the slug of the input in whose place its image must lie; None: of none, or not checked."""
+    geometry_check: Literal["Fail", "Warn"] = "Fail"
 
 
 class PlannedFile(Model):
-    """One path of a DataStore as `stage` sees it.
+    """One path of an input as `stage` sees it; exactly one of `store`, `config_map` and `image` says where it is from.
 
-    `mount` is where its parent sits in the stage container (a subPath mount of exactly this file or folder);
-    `path` is what the owner wrote, for messages.
+    `mount` is where it sits in the stage container: of a store and of a ConfigMap exactly this file or folder, of an
+    image its whole file system. `path` is what the owner wrote, for messages; in an image it is looked up below
+    `mount`. `sha256`: what it must be, where another job's status says so; `job` is that job.
     """
 
     mount: str
     path: str
-    store: str
+    store: str | None = None
+    config_map: str | None = None
+    image: str | None = None
     folder: bool = False
+    sha256: str | None = None
+    job: str | None = None
+
+    @property
+    def holder(self) -> str:
+        """What it is in, for messages; safe to show."""
+        if self.store is not None:
+            return f"DataStore {shown(self.store)}"
+        if self.config_map is not None:
+            return f"ConfigMap {shown(self.config_map)}"
+        return f"image {shown(self.image or '', 700)}"
+
+    @property
+    def source(self) -> str:
+        """What it is in, for the manifest."""
+        if self.store is not None:
+            return f"store:{self.store}"
+        return f"configMap:{self.config_map}" if self.config_map is not None else f"image:{self.image}"
 
 
 class PlannedInput(Model):
@@ -160,4 +190,5 @@ class Plan(Model):
     limits: Limits
     network: str = "None"
     isolation: Isolation
+    result_template: str | None = None
     settings: dict[str, Any] = {}

@@ -30,16 +30,19 @@ def title_of(socket: Socket) -> str:
 
 
 def is_image(kind: str) -> bool:
-    """Whether sockets of that kind are a folder that holds one image."""
+    """Whether sockets of that kind are a folder."""
     row = KINDS.get(kind)
     return row is not None and row.super_kind is SuperKind.IMAGE
 
 
 def relative_path_of(socket: Socket) -> str:
-    """The path below /input or /output, by default `images/<slug>` or `<slug>.json`."""
+    """The path below /input or /output, by default `images/<slug>`, or the slug with the kind's suffix."""
     if socket.relative_path:
         return socket.relative_path
-    return f"images/{socket.slug}" if is_image(socket.kind) else f"{socket.slug}.json"
+    if is_image(socket.kind):
+        return f"images/{socket.slug}"
+    kind = KINDS.get(socket.kind)
+    return socket.slug + (kind.suffixes[0] if kind is not None else ".json")
 
 
 def planned_socket(socket: Socket, namespace: str) -> PlannedSocket:

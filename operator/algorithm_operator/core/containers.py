@@ -82,8 +82,9 @@ def stage_mounts(plan: Plan, volume_of: Mapping[str, str]) -> list[Body]:
     ]
     for planned in plan.inputs:
         for file in planned.files or []:
-            path = file.path.rstrip("/")
-            mounts.append(mount(volume_of[file.store], file.mount, read_only=True, sub_path=path))
+            if file.store is not None:
+                path = file.path.rstrip("/")
+                mounts.append(mount(volume_of[file.store], file.mount, read_only=True, sub_path=path))
     if (model := plan.model) is not None:
         mounts.append(mount("model", names.MODEL_MOUNT))
         if model.store is None:

@@ -105,7 +105,7 @@ def _store_volumes(
     plan: Plan, stores: Mapping[str, DataStoreSpec]
 ) -> tuple[list[Body], dict[str, str], list[int]]:
     """The claims that the plan names, once each; the volume of each store; the groups they need."""
-    wanted = [file.store for planned in plan.inputs for file in planned.files or []]
+    wanted = [file.store for planned in plan.inputs for file in planned.files or [] if file.store is not None]
     if plan.model is not None and plan.model.store is not None:
         wanted.append(plan.model.store)
     wanted += [place.name for place in (plan.output_store, plan.log_store) if place is not None]

@@ -147,7 +147,7 @@ def _record(
         slug=socket.slug,
         kind=socket.kind,
         relative_path=socket.relative_path,
-        source=f"store:{source.store}/{source.path}" if source else "value",
+        source=f"{source.file.source}/{source.path}" if source else "value",
         bytes=size,
         sha256=digest,
         image=image,

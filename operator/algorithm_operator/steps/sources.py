@@ -26,10 +26,10 @@ class Source:
     descriptor: int
     size: int
     path: str
-    store: str
+    file: PlannedFile
 
     def __str__(self) -> str:
-        return f"{quoted(self.path)} of DataStore {self.store}"
+        return f"{quoted(self.path)} of {self.file.holder}"
 
     @property
     def name(self) -> str:
@@ -56,7 +56,7 @@ def _sources(
     slug: str, file: PlannedFile, roots: Roots, limits: walk.Limits, opened: ExitStack
 ) -> list[Source]:
     mount = roots.at(file.mount)
-    where = f"{quoted(file.path)} of DataStore {file.store}"
+    where = f"{quoted(file.path)} of {file.holder}"
     try:
         mode = os.stat(mount, follow_symlinks=False).st_mode
         if why := walk.special(mode):
@@ -70,7 +70,7 @@ def _sources(
             raise bad_input(slug, f'{where} is a folder; name a file in it, or end the path with "/".')
         return _in_folder(file, mount, limits, opened) if is_folder else [_mounted(file, mount, opened)]
     except FileNotFoundError:
-        message = sentence(Reason.INPUT_NOT_FOUND, slug=slug, path=quoted(file.path), store=file.store)
+        message = sentence(Reason.INPUT_NOT_FOUND, slug=slug, path=quoted(file.path), holder=file.holder)
         raise StepError(STAGE_BAD_INPUT, Reason.INPUT_NOT_FOUND, message, slug) from None
     except PermissionError as error:
         why = f"{where} may not be read by uid {os.getuid()} ({os_message(error)}); an admin sets the file's mode, or "
@@ -82,7 +82,7 @@ def _sources(
 def _mounted(file: PlannedFile, mount: str, opened: ExitStack) -> Source:
     descriptor = os.open(mount, _READ)
     opened.callback(os.close, descriptor)
-    return Source(descriptor, os.fstat(descriptor).st_size, file.path, file.store)
+    return Source(descriptor, os.fstat(descriptor).st_size, file.path, file)
 
 
 def _in_folder(file: PlannedFile, mount: str, limits: walk.Limits, opened: ExitStack) -> list[Source]:
@@ -98,5 +98,5 @@ def _in_folder(file: PlannedFile, mount: str, limits: walk.Limits, opened: ExitS
         if len(tree.files) == 1:
             descriptor = walk.open_file(root, each.path)
             opened.callback(os.close, descriptor)
-        sources.append(Source(descriptor, each.size, file.path + os.fsdecode(each.path), file.store))
+        sources.append(Source(descriptor, each.size, file.path + os.fsdecode(each.path), file))
     return sources

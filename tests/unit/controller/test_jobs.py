@@ -778,7 +778,7 @@ async def test_a_plan_that_would_not_fit_is_refused_at_once(cluster: Cluster, op
                 "kind": "Segmentation",
                 "overlaySegments": [{"name": f"{'x' * 50} {v}", "voxelValue": v} for v in range(1, 257)],
             }
-            for number in range(4)
+            for number in range(6)
         ]
         interface["inputs"] = [interface["inputs"][0], {"slug": "smoothing", "kind": "Anything"}]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from algorithm_operator.contract.plan import PlannedFile, PlannedInput
+from algorithm_operator.contract.plan import MAX_PLAN_BYTES, PlannedFile, PlannedInput
 from algorithm_operator.steps.failures import StepError
 from algorithm_operator.steps.inputs import Inputs
 from algorithm_operator.steps.settings import PlanError, StepSettings, load_plan
@@ -145,7 +145,7 @@ def test_relative_paths_stay_below_input(attempt: Attempt) -> None:
         (None, "cannot be read"),
         ("{", "not valid"),
         ('{"version": 2}', "not valid at version"),
-        (" " * 200_000, "larger than"),
+        (" " * (MAX_PLAN_BYTES + 1), "larger than"),
     ],
 )
 def test_a_plan_that_is_none(attempt: Attempt, text: str | None, expected: str) -> None:
