@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from algorithm_operator.api.job import ImageGeometry
 from algorithm_operator.api.text import quoted
 
 
@@ -34,6 +35,7 @@ class Kept:
     file: Given
     suffix: str
     header: bytes = b""
+    geometry: ImageGeometry | None = None
 
 
 @dataclass(frozen=True, slots=True)
