@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
@@ -38,18 +38,18 @@ class Source:
 
 
 @contextmanager
-def only_file(
-    slug: str, files: list[PlannedFile], roots: Roots, limits: walk.Limits, what: str
-) -> Iterator[Source]:
-    """The one regular file that the paths of an input name together; `what` says why it is just one.
+def opened(
+    slug: str, files: Sequence[PlannedFile], roots: Roots, limits: walk.Limits
+) -> Iterator[list[Source]]:
+    """All regular files that the paths of an input name together, at least one.
 
-    :raises StepError: there is none or more than one, or it is not there or cannot be read.
+    :raises StepError: there is none, or one is not there or cannot be read.
     """
-    with ExitStack() as opened:
-        found = [source for file in files for source in _sources(slug, file, roots, limits, opened)]
-        if len(found) != 1:
-            raise bad_input(slug, f"{what}, but the paths name {len(found)}.")
-        yield found[0]
+    with ExitStack() as stack:
+        found = [source for file in files for source in _sources(slug, file, roots, limits, stack)]
+        if not found:
+            raise bad_input(slug, "its paths name no file.")
+        yield found
 
 
 def _sources(
@@ -86,7 +86,7 @@ def _mounted(file: PlannedFile, mount: str, opened: ExitStack) -> Source:
 
 
 def _in_folder(file: PlannedFile, mount: str, limits: walk.Limits, opened: ExitStack) -> list[Source]:
-    """The regular files of a folder; all are listed, but only a single one is opened for real use."""
+    """The regular files of a folder."""
     root = walk.open_root(mount)
     opened.callback(os.close, root)
     tree = walk.scan(root, limits)
@@ -94,9 +94,7 @@ def _in_folder(file: PlannedFile, mount: str, limits: walk.Limits, opened: ExitS
         raise walk.RefusedError(f"a folder that holds {shown(refused.path, 128)}: {refused.why}")
     sources = []
     for each in tree.files:
-        descriptor = -1
-        if len(tree.files) == 1:
-            descriptor = walk.open_file(root, each.path)
-            opened.callback(os.close, descriptor)
+        descriptor = walk.open_file(root, each.path)
+        opened.callback(os.close, descriptor)
         sources.append(Source(descriptor, each.size, file.path + os.fsdecode(each.path), file))
     return sources

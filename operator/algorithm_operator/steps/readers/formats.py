@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from algorithm_operator.steps.readers import itk
+from algorithm_operator.steps.readers import dicom, itk
 from algorithm_operator.steps.readers.reading import Given, Read, Unreadable
 
 ONE_FILE = (".mha", ".nii", ".nii.gz", ".nrrd")
@@ -22,6 +22,8 @@ def read(files: Sequence[Given], max_voxel_bytes: int, folder: str) -> Read:
     :raises Unreadable: they are none, or more than one, or none that can be staged.
     """
     images = [file for file in files if file.name.lower().endswith((*ONE_FILE, HEADER))]
+    if not images and any(_is_dicom(file) for file in files):
+        return dicom.read(files, max_voxel_bytes)
     if not images:
         raise Unreadable(f"{named(files)} is no image in a format that is read: {TAKEN}.")
     if len(images) > 1:
