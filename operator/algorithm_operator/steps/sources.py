@@ -93,7 +93,7 @@ def _in_folder(file: PlannedFile, mount: str, limits: walk.Limits, opened: ExitS
     for refused in tree.refused:
         raise walk.RefusedError(f"a folder that holds {shown(refused.path, 128)}: {refused.why}")
     sources = []
-    for each in tree.files:
+    for each in sorted(tree.files, key=lambda file: file.path):
         descriptor = walk.open_file(root, each.path)
         opened.callback(os.close, descriptor)
         sources.append(Source(descriptor, each.size, file.path + os.fsdecode(each.path), file))
