@@ -57,16 +57,8 @@ def _convert(files: Sequence[Given], max_voxel_bytes: int, scratch: str, target:
     """For the sandbox: read the image, and write it to `target` unless a file of it can stay as it is."""
     try:
         found = formats.read(files, max_voxel_bytes, scratch)
-        kept: dict[str, Any] | None = None
-        if isinstance(found.image, Kept):
-            file, geometry = found.image, found.image.geometry
-            kept = {
-                "file": files.index(file.file),
-                "suffix": file.suffix,
-                "header": file.header.decode("latin-1"),
-            }
-        else:
-            geometry = writing.write(found.image, target, max_voxel_bytes)
+        kept = found.image if isinstance(found.image, Kept) else None
+        geometry = kept.geometry if kept is not None else writing.write(found.image, target, max_voxel_bytes)
     except Unreadable as error:
         return {"unreadable": str(error)}
     except writing.UnwrittenError as error:
@@ -75,7 +67,13 @@ def _convert(files: Sequence[Given], max_voxel_bytes: int, scratch: str, target:
         format=found.format, reader=found.reader, files=len(files), notes=list(found.notes)
     )
     return {
-        "kept": kept,
+        "kept": None
+        if kept is None
+        else {
+            "file": files.index(kept.file),
+            "suffix": kept.suffix,
+            "header": kept.header.decode("latin-1"),
+        },
         "geometry": geometry.wire() if geometry is not None else None,
         "conversion": conversion.wire(),
     }
