@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-import SimpleITK as sitk
+import SimpleITK
 
 from algorithm_operator.api.kinds import SocketKind
 from algorithm_operator.contract.kinds import KINDS
@@ -30,6 +30,8 @@ from tests.unit.steps.files import FILES
 from tests.unit.steps.mha import mha
 from tests.unit.steps.test_zips import archive
 from tests.unit.steps.tiffs import tiff
+
+sitk: Any = SimpleITK
 
 
 class Case:
