@@ -78,17 +78,21 @@ def bounds(
     """What a child may use that reads these files; `library` is address space that a library maps."""
     settings = layout.settings
     memory = max(settings.check_memory_bytes, int(settings.stage_memory_bytes * _MEMORY_SHARE))
-    return sandbox.Bounds(memory + library, settings.read_seconds, _FEW_FILES + len(sources), file_bytes)
+    return sandbox.Bounds(memory, settings.read_seconds, _FEW_FILES + len(sources), file_bytes)
 
 
 def read(
-    socket: PlannedSocket, sources: Sequence[Source], function: Callable[[], Any], limit: sandbox.Bounds
+    socket: PlannedSocket,
+    sources: Sequence[Source],
+    function: Callable[[], Any],
+    limit: sandbox.Bounds,
+    before: Callable[[], None] | None = None,
 ) -> Any:
-    """What `function` gives back in a child that parses these files.
+    """What `function` gives back in a child that parses these files; `before` see `sandbox.run`.
 
     :raises StepError: it took too much memory or time, or crashed.
     """
-    outcome = sandbox.run(function, limit)
+    outcome = sandbox.run(function, limit, before=before)
     if outcome.ending is sandbox.Ending.DONE:
         return outcome.value
     raise _failed(socket, described(sources), outcome, limit)
