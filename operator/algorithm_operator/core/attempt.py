@@ -139,7 +139,7 @@ def plan(
         ),
         command=Command(entrypoint=run.entrypoint, cmd=run.cmd, home=run.home),
         inputs=planned_inputs(spec, run, namespace),
-        outputs=[planned_socket(socket, namespace) for socket in run.interface.outputs],
+        outputs=[planned_socket(socket, namespace, run.interface) for socket in run.interface.outputs],
         model=_planned_model(run),
         output_store=PlannedOutputStore(name=run.output_store, folder=folder) if run.output_store else None,
         log_store=PlannedOutputStore(name=log_store.name, folder=folder) if log_store else None,

@@ -42,7 +42,11 @@ def planned_inputs(spec: AlgorithmJobSpec, run: RunSnapshot, namespace: str) -> 
             update = {"sha256": made.sha256, "job": made.job}
             files = [_of_store(index, 0, made.store, made.path).model_copy(update=update)]
         value = None if files is not None else _value_json(given, made)
-        planned.append(PlannedInput(socket=planned_socket(socket, namespace), value_json=value, files=files))
+        planned.append(
+            PlannedInput(
+                socket=planned_socket(socket, namespace, run.interface), value_json=value, files=files
+            )
+        )
     return planned
 
 

@@ -164,7 +164,7 @@ class Inspection:
         name = socket.relative_path
         descriptor, size = self._there(socket, path)
         cap = self._settings.max_json_bytes
-        found = values.check_file(descriptor, socket.kind, cap, self._bounds())
+        found = values.check_file(descriptor, socket.kind, cap, self._bounds(), socket.schema_)
         if found.too_large:
             raise FindingError(messages.file_too_large(name, cap if size > cap else None))
         if found.not_json is not None:

@@ -11,7 +11,6 @@ from algorithm_operator.steps.copying import listed
 from algorithm_operator.steps.failures import bad_input
 from algorithm_operator.steps.layout.folder import Stored
 from algorithm_operator.steps.layout.laid import Laid, Layout, bounds, image_name, image_pk, read, record
-from algorithm_operator.steps.readers import dicom
 from algorithm_operator.steps.readers.reading import Given, Unreadable
 from algorithm_operator.steps.sources import Source
 
@@ -36,6 +35,8 @@ def lay_out(layout: Layout, socket: PlannedSocket, sources: Sequence[Source]) ->
 
 def _instances(files: Sequence[Given]) -> dict[str, Any]:
     """For the sandbox: the instances, each a file by its place in `files`, and its UID."""
+    from algorithm_operator.steps.readers import dicom  # with libraries that only some inputs need
+
     try:
         places = {id(file): number for number, file in enumerate(files)}
         return {"instances": [(places[id(file)], uid) for file, uid in dicom.instances(files)]}

@@ -15,7 +15,7 @@ from algorithm_operator.steps.images import LIBRARY_BYTES
 from algorithm_operator.steps.layout.laid import Laid, Layout, bounds, image_name, image_pk, read, record
 from algorithm_operator.steps.metaimage import MAX_HEADER
 from algorithm_operator.steps.readers import formats, writing
-from algorithm_operator.steps.readers.reading import Given, Kept, Unreadable
+from algorithm_operator.steps.readers.reading import Given, Kept, Read, Unreadable
 from algorithm_operator.steps.sources import Source
 
 
@@ -57,16 +57,8 @@ def _convert(files: Sequence[Given], max_voxel_bytes: int, scratch: str, target:
     """For the sandbox: read the image, and write it to `target` unless a file of it can stay as it is."""
     try:
         found = formats.read(files, max_voxel_bytes, scratch)
-        kept: dict[str, Any] | None = None
-        if isinstance(found.image, Kept):
-            file, geometry = found.image, found.image.geometry
-            kept = {
-                "file": files.index(file.file),
-                "suffix": file.suffix,
-                "header": file.header.decode("latin-1"),
-            }
-        else:
-            geometry = writing.write(found.image, target, max_voxel_bytes)
+        kept = found.image if isinstance(found.image, Kept) else None
+        geometry = kept.geometry if kept is not None else _write(found, files, target, max_voxel_bytes)
     except Unreadable as error:
         return {"unreadable": str(error)}
     except writing.UnwrittenError as error:
@@ -75,7 +67,20 @@ def _convert(files: Sequence[Given], max_voxel_bytes: int, scratch: str, target:
         format=found.format, reader=found.reader, files=len(files), notes=list(found.notes)
     )
     return {
-        "kept": kept,
+        "kept": None
+        if kept is None
+        else {
+            "file": files.index(kept.file),
+            "suffix": kept.suffix,
+            "header": kept.header.decode("latin-1"),
+        },
         "geometry": geometry.wire() if geometry is not None else None,
         "conversion": conversion.wire(),
     }
+
+
+def _write(found: Read, files: Sequence[Given], target: str, max_voxel_bytes: int) -> ImageGeometry:
+    try:
+        return writing.write(found.image, target, max_voxel_bytes)
+    except Unreadable as error:
+        raise Unreadable(f"{formats.named(files)}: {error}") from None
