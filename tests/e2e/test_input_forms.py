@@ -124,5 +124,5 @@ def test_each_form_is_laid_out_as_its_kind_says(
 def test_a_series_that_lacks_a_slice_is_the_owners_to_mend(started: tuple[Store, dict[str, Job]]) -> None:
     status = started[1]["one"].wait("Failed")
     assert status["reason"] == "InputInvalid"
-    assert status["blame"] == "Input"
+    assert status["blame"] == "input"
     assert 'Input "chest" is not valid: 1 slice(s) are missing' in status["message"]
