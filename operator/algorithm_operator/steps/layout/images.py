@@ -67,15 +67,18 @@ def _convert(files: Sequence[Given], max_voxel_bytes: int, scratch: str, target:
         format=found.format, reader=found.reader, files=len(files), notes=list(found.notes)
     )
     return {
-        "kept": None
-        if kept is None
-        else {
-            "file": files.index(kept.file),
-            "suffix": kept.suffix,
-            "header": kept.header.decode("latin-1"),
-        },
+        "kept": _kept(kept, files) if kept is not None else None,
         "geometry": geometry.wire() if geometry is not None else None,
         "conversion": conversion.wire(),
+    }
+
+
+def _kept(kept: Kept, files: Sequence[Given]) -> dict[str, Any]:
+    """What the parent is to copy."""
+    return {
+        "file": files.index(kept.file),
+        "suffix": kept.suffix,
+        "header": kept.header.decode("latin-1"),
     }
 
 

@@ -69,13 +69,12 @@ def image_name(sources: Sequence[Source]) -> str:
     """What people call an image: its file, or the folder that its files are in."""
     if len(sources) == 1:
         return sources[0].name
-    return os.path.commonpath([source.path for source in sources]).rpartition("/")[2] or sources[0].name
+    shared = os.path.commonpath([source.path.strip("/") for source in sources])
+    return shared.rpartition("/")[2] or sources[0].name
 
 
-def bounds(
-    layout: Layout, sources: Sequence[Source], file_bytes: int = 0, library: int = 0
-) -> sandbox.Bounds:
-    """What a child may use that reads these files; `library` is address space that a library maps."""
+def bounds(layout: Layout, sources: Sequence[Source], file_bytes: int = 0) -> sandbox.Bounds:
+    """What a child may use that reads these files, and writes files of at most `file_bytes` each."""
     settings = layout.settings
     memory = max(settings.check_memory_bytes, int(settings.stage_memory_bytes * _MEMORY_SHARE))
     return sandbox.Bounds(memory, settings.read_seconds, _FEW_FILES + len(sources), file_bytes)
