@@ -162,7 +162,7 @@ def test_inputs_of_all_places_are_mounted_for_stage_alone() -> None:
         "optional": True,
         "items": [{"key": "one.json", "path": "one.json"}, {"key": "two.json", "path": "two.json"}],
     }
-    assert volumes["image-0"]["image"] == {"reference": IMAGE, "pullPolicy": "IfNotPresent"}
+    assert volumes["image-0"]["image"] == {"reference": IMAGE, "pullPolicy": "Always"}
     (stage, collect), (algorithm,) = spec["initContainers"], spec["containers"]
     seen = {mount["mountPath"]: mount for mount in stage["volumeMounts"]}
     for path, name in (("/config-map/0", "config-map-0"), ("/image/0", "image-0")):
