@@ -69,7 +69,8 @@ def volumes(plan: Plan) -> list[Body]:
             if item not in volume["configMap"]["items"]:
                 volume["configMap"]["items"].append(item)
         else:
-            source = {"reference": file.image, "pullPolicy": "IfNotPresent"}
+            # Nobody has asked its registry yet whether the namespace may read it, and the node may have it of another.
+            source = {"reference": file.image, "pullPolicy": "Always"}
             found.setdefault(name, {"name": name, "image": source})
     return list(found.values())
 
