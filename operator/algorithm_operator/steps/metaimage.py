@@ -1,8 +1,8 @@
 """MetaImage (.mha) headers, read strictly before any library sees the file.
 
-A `.mha` may name other files as its data (`ElementDataFile`), and readers follow: only `LOCAL` is let through, and
-the file must hold exactly the voxels that its header promises. Keys that no reader gives a meaning to are allowed;
-keys that some reader does are checked here or refused.
+A `.mha` may name other files as its data (`ElementDataFile`), and readers follow: only `LOCAL` is let through (a
+`.mhd` is made one by its bytes), and the file must hold exactly the voxels that its header promises. Keys that no
+reader gives a meaning to are allowed; keys that some reader does are checked here or refused.
 """
 
 from __future__ import annotations
@@ -56,6 +56,7 @@ _OTHER_NUMBERS = {
 _KEY = re.compile(rb"[A-Za-z0-9_|.-]{1,256}")
 _PRINTABLE = re.compile(rb"[\t\x20-\x7e]*")
 _WHOLE = re.compile(r"[0-9]{1,18}")
+_PLAIN_NAME = re.compile(r"[^/\\%]{1,255}")
 _NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,4})?")
 
 
@@ -83,6 +84,11 @@ def parse(start: bytes, file_bytes: int, max_voxel_bytes: int) -> Header:
     :raises MetaImageError: anything that is not plainly a whole, self-contained image.
     """
     fields, offset = _fields(start)
+    if (data := fields["ElementDataFile"]) != "LOCAL":
+        raise MetaImageError(
+            f"its data lie in another file (ElementDataFile = {quoted(data, 128)}); "
+            "only LOCAL is allowed: write one self-contained .mha file."
+        )
     if fields.get("ObjectType", "Image") != "Image":
         raise MetaImageError(f"ObjectType is {quoted(fields['ObjectType'], 64)}; it must be Image.")
     if not _boolean(fields, "BinaryData", default=False):
@@ -131,6 +137,26 @@ def parse(start: bytes, file_bytes: int, max_voxel_bytes: int) -> Header:
     return Header(geometry, offset, voxel_bytes, element_bytes, compressed, big_endian)
 
 
+def attached(start: bytes) -> tuple[str, bytes]:
+    """Of a .mhd, whose first MAX_HEADER bytes (or all) are `start`: the name of its data file, and the header that
+    stands before those data in a .mha.
+
+    :raises MetaImageError: it is no header, or names anything but one file beside it.
+    """
+    fields, offset = _fields(start)
+    name = fields["ElementDataFile"]
+    if name == "LOCAL":
+        raise MetaImageError("its data are inside (ElementDataFile = LOCAL); name it .mha.")
+    if not _PLAIN_NAME.fullmatch(name) or name.split()[0] in ("LIST", "PATTERN"):
+        raise MetaImageError(
+            f"ElementDataFile is {quoted(name, 128)}; it must be the name of one file in the same folder."
+        )
+    if start[offset:].strip():
+        raise MetaImageError("its header goes on after ElementDataFile, which must be the last line.")
+    lines = start[:offset].splitlines(keepends=True)
+    return name, b"".join(lines[:-1]) + b"ElementDataFile = LOCAL\n"
+
+
 def _fields(start: bytes) -> tuple[dict[str, str], int]:
     """The keys and values, and where the data begin: after the line of ElementDataFile, which is the last."""
     fields: dict[str, str] = {}
@@ -158,11 +184,6 @@ def _fields(start: bytes) -> tuple[dict[str, str], int]:
             raise MetaImageError(f"its header sets {canonical} before NDims.")
         fields[canonical] = text.decode("ascii").strip(" \t")
         if canonical == "ElementDataFile":
-            if fields[canonical] != "LOCAL":
-                raise MetaImageError(
-                    f"its data lie in another file (ElementDataFile = {quoted(fields[canonical], 128)}); "
-                    "only LOCAL is allowed: write one self-contained .mha file."
-                )
             return fields, offset
 
 

@@ -35,11 +35,16 @@ class Ending(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What a child may use. `memory_bytes` is address space beyond what the parent has mapped."""
+    """What a child may use.
+
+    `memory_bytes` is address space beyond what the parent has mapped; `file_bytes` is how large a file may become that
+    it writes; `open_files` counts the descriptors that it is given too.
+    """
 
     memory_bytes: int
     seconds: float
     open_files: int = 256
+    file_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +158,7 @@ def _limit(bounds: Bounds) -> None:
     for kind, limit in (
         (resource.RLIMIT_AS, memory),
         (resource.RLIMIT_CPU, seconds),
-        (resource.RLIMIT_FSIZE, 0),
+        (resource.RLIMIT_FSIZE, bounds.file_bytes),
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_NOFILE, bounds.open_files),
     ):
