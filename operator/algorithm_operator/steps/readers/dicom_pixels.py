@@ -1,0 +1,288 @@
+"""The stored values of one DICOM frame: from the file if they lie there plainly, else through a decoder.
+
+Compressed frames go to the GDCM inside SimpleITK, each in a file of its own (in memory) that says nothing but how to
+decode it: measured on the files that pydicom ships, it reads what pydicom's freely licensed plugins read, and 12-bit
+JPEG besides, and no further package is needed. But RLE goes to pydicom: GDCM mixes up colours of 16 and 32 bits.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from functools import cached_property
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+import SimpleITK
+from pydicom import dcmwrite
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.encaps import encapsulate, generate_frames
+from pydicom.pixels.decoders.base import get_decoder
+from pydicom.pixels.processing import apply_color_lut
+from pydicom.uid import (
+    UID,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEG2000TransferSyntaxes,
+    JPEGLSTransferSyntaxes,
+    JPEGTransferSyntaxes,
+    RLELossless,
+)
+
+from algorithm_operator.api.text import quoted, shown
+from algorithm_operator.steps.readers.dicom_header import Header
+from algorithm_operator.steps.readers.reading import Unreadable
+
+sitk: Any = SimpleITK
+
+_NATIVE = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian)
+_JPEG = {*JPEGTransferSyntaxes, *JPEGLSTransferSyntaxes, *JPEG2000TransferSyntaxes}
+_GREY = ("MONOCHROME1", "MONOCHROME2")
+_COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_RCT", "YBR_ICT")
+_PALETTE = "PALETTE COLOR"
+_FLOATS = {"FloatPixelData": ("f4", 32), "DoubleFloatPixelData": ("f8", 64)}
+_REPRESENTATIONS = ("OB", "OW", "OF", "OD", "OV", "UN")
+_UNDEFINED = 0xFFFFFFFF
+_DECODING = (
+    "Rows", "Columns", "SamplesPerPixel", "PhotometricInterpretation", "PlanarConfiguration",
+    "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation",
+)  # fmt: skip
+_ANY_UID = "1.2.3"
+_SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What the frames of a file are, before they are decoded. All files of an image have the same."""
+
+    rows: int
+    columns: int
+    samples: int
+    photometric: str
+    bits_allocated: int
+    bits_stored: int
+    signed: bool
+    dtype: str
+    """Of the stored values, as numpy names it, in this machine's byte order."""
+
+    @property
+    def frame_bytes(self) -> int:
+        """Of one frame of stored values; of frames of single bits, unpacked."""
+        return self.rows * self.columns * self.samples * np.dtype(self.dtype).itemsize
+
+    def __str__(self) -> str:
+        size, bits = f"{self.columns} × {self.rows}", f"{self.bits_stored} bits in {self.bits_allocated}"
+        return f"{size}, {self.photometric}, {'' if self.signed else 'un'}signed, {bits}"
+
+    @property
+    def colour(self) -> bool:
+        """Whether a pixel of the image is red, green and blue."""
+        return self.samples == 3 or self.photometric == _PALETTE
+
+
+def form(header: Header) -> Form:
+    """The form of a file that has pixels.
+
+    :raises Unreadable: it makes no sense, or nothing here reads it.
+    """
+    syntax = header.transfer_syntax
+    if not header.inflated and syntax not in {*_NATIVE, *_JPEG, RLELossless}:
+        name = shown(syntax.name or "none", 80)
+        raise Unreadable(
+            f"its transfer syntax ({name}) cannot be read; store it as Explicit VR Little Endian."
+        )
+    samples = header.number("SamplesPerPixel", at_least=1, at_most=3, default=1)
+    photometric = str(header.dataset.get("PhotometricInterpretation") or "")
+    if photometric not in ((*_GREY, _PALETTE) if samples == 1 else _COLOUR) or samples == 2:
+        raise Unreadable(
+            f"its PhotometricInterpretation is {quoted(photometric, 32)} with {samples} sample(s) a pixel; "
+            f"it must be {', '.join(_GREY)} or {_PALETTE} with 1, or {', '.join(_COLOUR)} with 3."
+        )
+    rows, columns = header.number("Rows", at_least=1), header.number("Columns", at_least=1)
+    if header.pixels in _FLOATS:
+        dtype, bits = _FLOATS[header.pixels]
+        return Form(rows, columns, samples, photometric, bits, bits, True, dtype)
+    bits = header.number("BitsAllocated", at_least=1, at_most=64)
+    if bits not in (1, 8, 16, 32, 64):
+        raise Unreadable(f"BitsAllocated is {bits}; it must be 1, 8, 16, 32 or 64.")
+    stored = header.number("BitsStored", at_least=1, at_most=bits, default=bits)
+    signed = bool(header.number("PixelRepresentation", at_most=1, default=0))
+    dtype = f"{'i' if signed else 'u'}{max(bits // 8, 1)}"
+    return Form(rows, columns, samples, photometric, bits, stored, signed, dtype)
+
+
+class Pixels:
+    """The frames of one file, decoded one at a time."""
+
+    def __init__(self, header: Header, form: Form, count: int) -> None:
+        self._header, self._form, self._count = header, form, count
+
+    def frame(self, index: int) -> Any:
+        """Frame `index`: rows × columns (× 3, RGB), native byte order, unused bits cleared.
+
+        :raises Unreadable: the pixels are damaged, or fewer than promised.
+        """
+        form = self._form
+        if self._header.transfer_syntax in _JPEG:
+            values = self._decompressed(index)
+        elif self._plain:
+            values = self._lying_there(index)
+        else:
+            values = self._decoded(index)
+        shape = (form.rows, form.columns, 3) if form.samples == 3 else (form.rows, form.columns)
+        if values.shape != shape:
+            raise Unreadable("its pixels are not as many as its header promises.")
+        if form.photometric == _PALETTE:
+            return self._coloured(values)
+        return values.astype(form.dtype, copy=False)
+
+    @cached_property
+    def _plain(self) -> bool:
+        """Whether a frame is one run of bytes in the file that need no change but their order."""
+        form, header = self._form, self._header
+        planar = form.samples == 3 and header.number("PlanarConfiguration", at_most=1, default=0) == 1
+        return (
+            not header.inflated
+            and form.bits_allocated >= 8
+            and not planar
+            and form.photometric in (*_GREY, _PALETTE, "RGB")
+            and header.transfer_syntax in _NATIVE
+            and (header.dataset.original_encoding[1] or form.bits_allocated > 8)
+        )
+
+    @cached_property
+    def _value(self) -> tuple[int, int]:
+        """Where the value of the pixel element begins in the file, and its length.
+
+        :raises Unreadable: it is longer than the file, or of no length where it needs one.
+        """
+        header = self._header
+        start = os.pread(header.given.descriptor, 12, header.pixels_at)
+        at, length = (12, start[8:12]) if self._representation else (8, start[4:8])
+        size = int.from_bytes(length, "little" if header.dataset.original_encoding[1] else "big")
+        at += header.pixels_at
+        left = header.given.size - at
+        if header.transfer_syntax.is_encapsulated:
+            return at, left
+        if size == _UNDEFINED or size > left:
+            raise Unreadable(
+                f"its pixels should be {size} bytes long, but {max(left, 0)} bytes follow its header."
+            )
+        return at, size
+
+    def _lying_there(self, index: int) -> Any:
+        form = self._form
+        at, size = self._value
+        if size < self._count * form.frame_bytes:
+            raise Unreadable(
+                f"its header promises {self._count * form.frame_bytes} bytes of pixels, it has {size}."
+            )
+        data = os.pread(self._header.given.descriptor, form.frame_bytes, at + index * form.frame_bytes)
+        if len(data) < form.frame_bytes:
+            raise Unreadable("its file ends within the pixels.")
+        order = "<" if self._header.dataset.original_encoding[1] else ">"
+        values = np.frombuffer(data, order + form.dtype)
+        if order != ("<" if sys.byteorder == "little" else ">"):
+            values = values.astype(form.dtype)
+        shape = (form.rows, form.columns, 3) if form.samples == 3 else (form.rows, form.columns)
+        return self._used_bits(values.reshape(shape))
+
+    def _used_bits(self, values: Any) -> Any:
+        """Without what old files keep in the bits that the values leave free."""
+        form = self._form
+        if form.bits_stored == form.bits_allocated:
+            return values
+        high = self._header.number("HighBit", at_most=form.bits_allocated - 1, default=form.bits_stored - 1)
+        if high + 1 < form.bits_stored:
+            raise Unreadable(f"HighBit is {high}, too low for {form.bits_stored} bits.")
+        left = form.bits_allocated - 1 - high
+        return (values << left) >> (form.bits_allocated - form.bits_stored)
+
+    @cached_property
+    def _representation(self) -> str:
+        """OB, OW, …, which says how bytes are swapped in big endian; nothing if the element does not say it.
+
+        The element itself is asked: there are files whose transfer syntax promises it in vain.
+        """
+        header = self._header
+        letters = os.pread(header.given.descriptor, 2, header.pixels_at + 4).decode("latin-1")
+        return letters if letters in _REPRESENTATIONS else ""
+
+    @cached_property
+    def _loaded(self) -> Any:
+        """The dataset with its pixels, for pydicom's decoders."""
+        header = self._header
+        if not header.inflated:
+            at, size = self._value
+            header.dataset.add_new(
+                header.pixels, self._representation, os.pread(header.given.descriptor, size, at)
+            )
+        return header.dataset
+
+    def _decoded(self, index: int) -> Any:
+        try:
+            values, _ = get_decoder(self._header.transfer_syntax).as_array(self._loaded, index=index)
+        except MemoryError:
+            raise
+        except Exception:
+            raise Unreadable(
+                "its pixels cannot be decoded; they are damaged or fewer than promised."
+            ) from None
+        return self._used_bits(values) if self._form.bits_allocated >= 8 else values
+
+    @cached_property
+    def _fragments(self) -> list[bytes]:
+        at, size = self._value
+        data = os.pread(self._header.given.descriptor, size, at)
+        try:
+            return list(generate_frames(data, number_of_frames=self._count))
+        except MemoryError:
+            raise
+        except Exception:
+            raise Unreadable("its compressed pixels are damaged.") from None
+
+    def _decompressed(self, index: int) -> Any:
+        if len(self._fragments) != self._count:
+            raise Unreadable(f"it has {self._count} frame(s), but the pixels of {len(self._fragments)}.")
+        descriptor = os.memfd_create("frame")
+        try:
+            with os.fdopen(descriptor, "wb", closefd=False) as file:
+                file.write(self._alone(self._fragments[index]))
+            reader = sitk.ImageFileReader()
+            reader.SetImageIO("GDCMImageIO")
+            reader.SetFileName(f"/proc/self/fd/{descriptor}")
+            return sitk.GetArrayFromImage(reader.Execute())[0]
+        except RuntimeError as error:
+            if "allocat" in str(error):
+                raise MemoryError from error
+            raise Unreadable("its compressed pixels cannot be decoded; they are damaged.") from None
+        finally:
+            os.close(descriptor)
+
+    def _alone(self, fragment: bytes) -> bytes:
+        """A DICOM file of one frame and of nothing else."""
+        dataset = Dataset()
+        for keyword in _DECODING:
+            if (value := self._header.dataset.get(keyword)) is not None:
+                setattr(dataset, keyword, value)
+        if self._form.photometric == _PALETTE:
+            dataset.PhotometricInterpretation = "MONOCHROME2"
+        dataset.SOPClassUID, dataset.SOPInstanceUID = UID(_SECONDARY_CAPTURE), UID(_ANY_UID)
+        dataset.PixelData = encapsulate([fragment], has_bot=False)
+        dataset["PixelData"].VR = "OB"
+        dataset.file_meta = FileMetaDataset()
+        dataset.file_meta.TransferSyntaxUID = self._header.transfer_syntax
+        file = BytesIO()
+        dcmwrite(file, dataset, enforce_file_format=True)
+        return file.getvalue()
+
+    def _coloured(self, values: Any) -> Any:
+        try:
+            return apply_color_lut(values, self._header.dataset)
+        except MemoryError:
+            raise
+        except Exception:
+            raise Unreadable("its colour palette is missing or damaged.") from None
