@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 BLOCK = 256 * 1024
 
@@ -34,15 +34,22 @@ def write_all(target: int, data: bytes | memoryview) -> None:
         view = view[os.write(target, view) :]
 
 
-def copy(source: int, target: int, size: int) -> str:
-    """Copy `size` bytes between descriptors and return their sha256.
+def copy(source: int, target: int, size: int, before: bytes = b"") -> str:
+    """Copy `size` bytes between descriptors and return their sha256, with that of what was written `before`.
 
     :raises ChangedError: the source holds fewer or more bytes.
     """
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(before)
     for block in blocks(source, size):
         digest.update(block)
         write_all(target, block)
     if os.pread(source, 1, size):
         raise ChangedError(f"the file grew beyond {size} bytes")
     return digest.hexdigest()
+
+
+def listed(digests: Mapping[bytes, str]) -> str:
+    """The sha256 of many files together, whose paths and hex sha256 are given: that of the list that sha256sum prints
+    of them, a line `<sha256>  <path>` each, sorted by path."""
+    lines = b"".join(digests[path].encode() + b"  " + path + b"\n" for path in sorted(digests))
+    return hashlib.sha256(lines).hexdigest()

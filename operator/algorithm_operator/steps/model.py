@@ -18,7 +18,7 @@ from algorithm_operator.contract.paths import check_store_path
 from algorithm_operator.contract.plan import PlannedModel
 from algorithm_operator.contract.reports import STAGE_BAD_INPUT
 from algorithm_operator.steps import archive, walk
-from algorithm_operator.steps.copying import BLOCK
+from algorithm_operator.steps.copying import BLOCK, listed
 from algorithm_operator.steps.failures import StepError, os_message
 from algorithm_operator.steps.roots import Roots
 from algorithm_operator.steps.settings import StepSettings
@@ -113,8 +113,7 @@ def _copy_folder(root: int, tree: Tree, settings: StepSettings) -> str:
         target = walk.read_link(root, path)
         tree.link(os.fsdecode(path), os.fsdecode(target))
         digests[path] = hashlib.sha256(target).hexdigest()
-    listed = b"".join(digests[path].encode() + b"  " + path + b"\n" for path in sorted(digests))
-    return hashlib.sha256(listed).hexdigest()
+    return listed(digests)
 
 
 def _copy(root: int, path: bytes, tree: Tree) -> str:

@@ -24,6 +24,8 @@ class StepSettings(Model):
     """All files of the model, unpacked."""
     max_image_bytes: Positive = 64 * GIB
     """The voxels of one image, uncompressed."""
+    max_archive_bytes: Positive = 64 * GIB
+    """All files of one ZIP input, unpacked."""
     max_json_bytes: Positive = 16 * MIB
     max_value_bytes: Positive = 8 * KIB
     """A value up to this size (as compact JSON) is carried in the manifest."""
@@ -33,6 +35,10 @@ class StepSettings(Model):
     socket_timeout_seconds: Positive = 60
     check_memory_bytes: Positive = 192 * MIB
     """What the child that checks one file may allocate, beyond what it starts with."""
+    stage_memory_bytes: Positive = 512 * MIB
+    """The memory limit of the stage container: the children that read inputs may use most of it."""
+    read_seconds: Positive = 900
+    """How long reading one input may take: a conversion, or an unpacking."""
 
 
 class PlanError(Exception):

@@ -31,6 +31,10 @@ class TreeError(ValueError):
     """An entry may not be there; the message is display-safe."""
 
 
+class TreeTooLargeError(TreeError):
+    """The entries are more, or larger, than the bounds."""
+
+
 @dataclass(frozen=True, slots=True)
 class Bounds:
     """How large a tree may be: entries in all, names one below the other, bytes of all files."""
@@ -93,7 +97,7 @@ class Tree:
         """Append to a file of the tree."""
         self.bytes += len(data)
         if self.bytes > self._bounds.bytes:
-            raise TreeError(f"its files have more than {self._bounds.bytes} bytes in all")
+            raise TreeTooLargeError(f"its files have more than {self._bounds.bytes} bytes in all")
         if self.bytes > self._room:
             raise OSError(errno.ENOSPC, f"the node's disk has no room for it ({self._room} bytes are left)")
         write_all(descriptor, data)
@@ -149,7 +153,7 @@ class Tree:
         if name in self._kinds:
             raise TreeError(f"{quoted(name)} is there twice")
         if len(self._kinds) >= self._bounds.entries:
-            raise TreeError(f"it has more than {self._bounds.entries} entries")
+            raise TreeTooLargeError(f"it has more than {self._bounds.entries} entries")
         self._kinds[name] = kind
 
     @contextmanager

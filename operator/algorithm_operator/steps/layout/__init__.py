@@ -1,0 +1,1 @@
+"""How stage lays out each form of input below /input: JSON, other files, archives, images."""

@@ -1,0 +1,90 @@
+"""Images: whatever they were, the algorithm finds exactly one .mha or .tif, named by a UUID."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+from algorithm_operator.api.job import ImageGeometry
+from algorithm_operator.contract.inputs_json import StagedImage, StagedInput
+from algorithm_operator.contract.manifest import Conversion
+from algorithm_operator.contract.plan import PlannedSocket
+from algorithm_operator.steps.failures import bad_input, try_again
+from algorithm_operator.steps.images import LIBRARY_BYTES
+from algorithm_operator.steps.layout.laid import Laid, Layout, bounds, read, record
+from algorithm_operator.steps.metaimage import MAX_HEADER
+from algorithm_operator.steps.readers import formats, writing
+from algorithm_operator.steps.readers.reading import Given, Kept, Unreadable
+from algorithm_operator.steps.sources import Source
+
+
+def lay_out(layout: Layout, socket: PlannedSocket, sources: Sequence[Source]) -> Laid:
+    """Stage the one image that the files are.
+
+    :raises StepError: they are not one image that can be read.
+    """
+    pk = str(uuid.uuid5(uuid.NAMESPACE_OID, f"{layout.job}/{socket.slug}"))
+    target = f"{socket.relative_path}/{pk}"
+    limit = layout.settings.max_image_bytes
+    files = [Given(source.path, source.descriptor, source.size) for source in sources]
+    where = layout.folder.place(f"{target}.mha")
+    with tempfile.TemporaryDirectory(dir=layout.scratch) as scratch:
+        found = read(
+            socket,
+            sources,
+            lambda: _convert(files, limit, scratch, where),
+            bounds(layout, sources, limit + MAX_HEADER, LIBRARY_BYTES),
+        )
+    if "unreadable" in found:
+        raise bad_input(socket.slug, found["unreadable"])
+    if "unwritten" in found:
+        raise try_again(f'Input "{socket.slug}": {found["unwritten"]}')
+    if (kept := found["kept"]) is None:
+        stored = layout.folder.adopt(f"{target}.mha")
+    else:
+        header = kept["header"].encode("latin-1")
+        stored = layout.folder.copy(target + kept["suffix"], sources[kept["file"]], header)
+    geometry = ImageGeometry.model_validate(found["geometry"]) if found["geometry"] else None
+    conversion = Conversion.model_validate(found["conversion"])
+    return Laid(
+        record(socket, sources, stored, image=geometry, conversion=conversion),
+        StagedInput(socket, image=StagedImage(pk=pk, name=_name(sources))),
+    )
+
+
+def _convert(files: Sequence[Given], max_voxel_bytes: int, scratch: str, target: str) -> dict[str, Any]:
+    """For the sandbox: read the image, and write it to `target` unless a file of it can stay as it is."""
+    try:
+        found = formats.read(files, max_voxel_bytes, scratch)
+        kept: dict[str, Any] | None = None
+        if isinstance(found.image, Kept):
+            file, geometry = found.image, found.image.geometry
+            kept = {
+                "file": files.index(file.file),
+                "suffix": file.suffix,
+                "header": file.header.decode("latin-1"),
+            }
+        else:
+            geometry = writing.write(found.image, target, max_voxel_bytes)
+    except Unreadable as error:
+        return {"unreadable": str(error)}
+    except writing.UnwrittenError as error:
+        return {"unwritten": str(error)}
+    conversion = Conversion(
+        format=found.format, reader=found.reader, files=len(files), notes=list(found.notes)
+    )
+    return {
+        "kept": kept,
+        "geometry": geometry.wire() if geometry is not None else None,
+        "conversion": conversion.wire(),
+    }
+
+
+def _name(sources: Sequence[Source]) -> str:
+    """What people call it: its file, or the folder that its files are in."""
+    if len(sources) == 1:
+        return sources[0].name
+    return os.path.commonpath([source.path for source in sources]).rpartition("/")[2] or sources[0].name

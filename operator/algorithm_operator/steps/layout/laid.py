@@ -1,0 +1,89 @@
+"""What laying out one input needs, and what it leaves: a record for the manifest, an entry of inputs.json."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from algorithm_operator.contract.inputs_json import StagedInput
+from algorithm_operator.contract.manifest import ManifestInput
+from algorithm_operator.contract.plan import PlannedSocket
+from algorithm_operator.steps import sandbox
+from algorithm_operator.steps.failures import StepError, bad_input
+from algorithm_operator.steps.layout.folder import InputFolder, Stored
+from algorithm_operator.steps.settings import StepSettings
+from algorithm_operator.steps.sources import Source
+
+_MEMORY_SHARE = 0.8
+"""Of the container's memory; the rest is for us and for what the kernel counts in it."""
+_FEW_FILES = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Laid:
+    """One input as it lies in /input."""
+
+    record: ManifestInput
+    told: StagedInput
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What every form of input needs. `scratch` is a folder for the time of one input; `job`: the job's uid."""
+
+    folder: InputFolder
+    settings: StepSettings
+    scratch: str
+    job: str
+
+
+def record(socket: PlannedSocket, sources: Sequence[Source], stored: Stored, **more: Any) -> ManifestInput:
+    """The entry of the manifest; without sources the value was in the job itself."""
+    return ManifestInput(
+        slug=socket.slug,
+        kind=socket.kind,
+        relative_path=socket.relative_path,
+        source=f"{sources[0].file.source}/{sources[0].path}" if sources else "value",
+        bytes=stored.bytes,
+        sha256=stored.sha256,
+        **more,
+    )
+
+
+def described(sources: Sequence[Source]) -> str:
+    """The files of an input, for messages."""
+    if len(sources) == 1:
+        return str(sources[0])
+    return f"{sources[0]} with {len(sources) - 1} more files"
+
+
+def bounds(layout: Layout, sources: Sequence[Source], file_bytes: int = 0, library: int = 0) -> sandbox.Bounds:
+    """What a child may use that reads these files; `library` is address space that a library maps."""
+    settings = layout.settings
+    memory = max(settings.check_memory_bytes, int(settings.stage_memory_bytes * _MEMORY_SHARE))
+    return sandbox.Bounds(memory + library, settings.read_seconds, _FEW_FILES + len(sources), file_bytes)
+
+
+def read(
+    socket: PlannedSocket, sources: Sequence[Source], function: Callable[[], Any], limit: sandbox.Bounds
+) -> Any:
+    """What `function` gives back in a child that parses these files.
+
+    :raises StepError: it took too much memory or time, or crashed.
+    """
+    outcome = sandbox.run(function, limit)
+    if outcome.ending is sandbox.Ending.DONE:
+        return outcome.value
+    raise _failed(socket, described(sources), outcome, limit)
+
+
+def _failed(socket: PlannedSocket, what: str, outcome: sandbox.Outcome, limit: sandbox.Bounds) -> StepError:
+    match outcome.ending:
+        case sandbox.Ending.OUT_OF_MEMORY:
+            why = "is too large to process with the memory that the Algorithm has (spec.resources.memory)"
+        case sandbox.Ending.TIMED_OUT:
+            why = f"could not be read within {limit.seconds:g} seconds; write it in a simpler form"
+        case _:
+            why = f"could not be read: its reader ended badly ({outcome.detail}); is it damaged?"
+    return bad_input(socket.slug, f"{what} {why}.")
