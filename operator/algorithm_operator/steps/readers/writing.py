@@ -32,7 +32,9 @@ def write(image: Any, path: str, max_voxel_bytes: int) -> ImageGeometry:
     if not 2 <= image.GetDimension() <= 4:
         raise Unreadable(f"it has {image.GetDimension()} dimensions; images have 2 to 4.")
     if "complex" in image.GetPixelIDTypeAsString():
-        raise Unreadable("its voxels are complex numbers, which no .mha holds; store the parts as two images.")
+        raise Unreadable(
+            "its voxels are complex numbers, which no .mha holds; store the parts as two images."
+        )
     # They would become lines of the header, as the file has them.
     for key in image.GetMetaDataKeys():
         image.EraseMetaData(key)
@@ -46,7 +48,9 @@ def write(image: Any, path: str, max_voxel_bytes: int) -> ImageGeometry:
     try:
         written, promised = os.fstat(descriptor).st_size, _bytes(image)
         if written < promised:
-            raise UnwrittenError(f"only {written} of {promised} bytes could be written; is the node's disk full?")
+            raise UnwrittenError(
+                f"only {written} of {promised} bytes could be written; is the node's disk full?"
+            )
         return images.read_header(descriptor, max_voxel_bytes).geometry
     except MetaImageError as error:
         raise Unreadable(f"the image that it holds cannot be staged: {error}") from error
