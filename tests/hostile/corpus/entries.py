@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -62,10 +63,11 @@ beside = partial(Output, beside=True)
 
 @dataclass(frozen=True, slots=True)
 class Input(Entry):
-    """What lies in a store; `path` is what the job names, a folder if it ends in "/"."""
+    """What lies in a store; `path` is what the job names, a folder if it ends in "/". `absent`: never staged."""
 
     kind: str = "Image"
     path: str = "case/"
+    absent: bytes = b""
 
 
 def holds(data: bytes) -> Write:
@@ -112,3 +114,11 @@ def inside(name: str, write: Write) -> Write:
         write(where / name, outside)
 
     return within
+
+
+def deflated_zeros(start: bytes, mebibytes: int) -> bytes:
+    """Raw deflate data of `start` and as many zeros, made without deflating them all."""
+    deflate = zlib.compressobj(9, wbits=-15)
+    head = deflate.compress(start) + deflate.flush(zlib.Z_FULL_FLUSH)
+    zeros = deflate.compress(bytes(1 << 20)) + deflate.flush(zlib.Z_FULL_FLUSH)
+    return head + zeros * mebibytes + deflate.flush()
