@@ -234,7 +234,7 @@ def _page(file: File, entries: dict[int, Entry]) -> Page:
 def _check_pieces(file: File, page: Page) -> None:
     """That every strip or tile lies within the file and is as long as it must be. Tiles of 0 bytes are blank."""
     across, down = page.grid
-    for number, (offset, count) in enumerate(_pieces(file, page)):
+    for number, (offset, count) in enumerate(pieces(file, page)):
         if offset + count > file.size:
             raise TiffError("a strip or tile lies beyond its end; it is not whole.")
         if page.compression != 1 or (count == 0 and page.tiled):
@@ -248,7 +248,7 @@ def _check_pieces(file: File, page: Page) -> None:
             raise TiffError(f"a strip or tile has {count} bytes; it needs {rows * page.row_bytes}.")
 
 
-def _pieces(file: File, page: Page) -> Iterator[tuple[int, int]]:
+def pieces(file: File, page: Page) -> Iterator[tuple[int, int]]:
     """Offset and length in bytes of each strip or tile, row by row, plane by plane."""
     for start in range(0, page.offsets.count, _PIECES_AT_ONCE):
         offsets = file.values(page.offsets, start, _PIECES_AT_ONCE)
