@@ -28,7 +28,8 @@ from algorithm_operator.contract.plan import (
     Target,
 )
 from algorithm_operator.contract.sockets import planned_socket
-from algorithm_operator.core import names
+from algorithm_operator.core import names, quantity
+from algorithm_operator.core.containers import stage_resources
 from algorithm_operator.core.seal import canonical
 from algorithm_operator.core.settings import PodSettings
 
@@ -154,6 +155,7 @@ def plan(
             "logMaxBytes": settings.log_max_bytes,
             "maxOutputBytes": settings.max_output_bytes,
             "maxModelBytes": settings.max_model_bytes,
+            "stageMemoryBytes": int(quantity.parse(stage_resources(run, settings)["memory"])),
         },
     )
     return made

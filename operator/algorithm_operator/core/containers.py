@@ -115,9 +115,10 @@ def collect_mounts(plan: Plan, volume_of: Mapping[str, str]) -> list[Body]:
 
 
 def stage_resources(run: RunSnapshot, settings: PodSettings) -> dict[str, str]:
-    """Staging is over before the algorithm starts: the processors that are reserved for that cost nothing more."""
-    wanted = settings.stage_resources
-    return {**wanted, "cpu": max(wanted["cpu"], run.resources.cpu, key=quantity.parse)}
+    """Staging is over before the algorithm starts: the processors and the memory that are reserved for that cost
+    nothing more, and an image of any size is read in memory."""
+    wanted, own = settings.stage_resources, {"cpu": run.resources.cpu, "memory": run.resources.memory}
+    return {**wanted, **{name: max(wanted[name], own[name], key=quantity.parse) for name in own}}
 
 
 def collect_resources(settings: PodSettings) -> dict[str, str]:

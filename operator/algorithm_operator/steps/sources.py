@@ -1,22 +1,27 @@
-"""Files of DataStores as stage sees them: each a mount of exactly the file or folder that the job names."""
+"""The files of an input as stage reads them: open, regular, and those that another job's status speaks of unchanged."""
 
 from __future__ import annotations
 
+import hashlib
 import os
+import resource
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from algorithm_operator.api.reasons import Reason, sentence
 from algorithm_operator.api.text import quoted, shown
 from algorithm_operator.contract.plan import PlannedFile
 from algorithm_operator.contract.reports import STAGE_BAD_INPUT
 from algorithm_operator.steps import walk
+from algorithm_operator.steps.copying import blocks
 from algorithm_operator.steps.failures import StepError, bad_input, os_message
+from algorithm_operator.steps.places import open_place
 from algorithm_operator.steps.roots import Roots
 
-_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_OWN_FILES = 256
+"""Descriptors that are ours besides those of inputs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,65 +43,94 @@ class Source:
 
 
 @contextmanager
-def only_file(
-    slug: str, files: list[PlannedFile], roots: Roots, limits: walk.Limits, what: str
-) -> Iterator[Source]:
-    """The one regular file that the paths of an input name together; `what` says why it is just one.
+def opened(
+    slug: str, files: Sequence[PlannedFile], roots: Roots, limits: walk.Limits
+) -> Iterator[list[Source]]:
+    """All regular files that the paths of an input name together, at least one.
 
-    :raises StepError: there is none or more than one, or it is not there or cannot be read.
+    :raises StepError: there is none, one is not there, cannot be read, or is another one than it was.
     """
-    with ExitStack() as opened:
-        found = [source for file in files for source in _sources(slug, file, roots, limits, opened)]
-        if len(found) != 1:
-            raise bad_input(slug, f"{what}, but the paths name {len(found)}.")
-        yield found[0]
+    with ExitStack() as stack:
+        found = [source for file in files for source in _sources(slug, file, roots, limits, stack)]
+        if not found:
+            raise bad_input(slug, "its paths name no file.")
+        for source in found:
+            _check_unchanged(slug, source)
+        yield found
 
 
 def _sources(
-    slug: str, file: PlannedFile, roots: Roots, limits: walk.Limits, opened: ExitStack
+    slug: str, file: PlannedFile, roots: Roots, limits: walk.Limits, stack: ExitStack
 ) -> list[Source]:
-    mount = roots.at(file.mount)
     where = f"{quoted(file.path)} of {file.holder}"
     try:
-        mode = os.stat(mount, follow_symlinks=False).st_mode
-        if why := walk.special(mode):
-            raise walk.RefusedError(why)
-        is_folder = stat.S_ISDIR(mode)
-        if is_folder and not os.listdir(mount):
+        place = open_place(file, roots)
+        stack.callback(os.close, place)
+        status = os.fstat(place)
+        is_folder = stat.S_ISDIR(status.st_mode)
+        if is_folder and not os.listdir(place):
             raise FileNotFoundError  # the kubelet makes an empty folder of what does not exist
         if file.folder and not is_folder:
             raise bad_input(slug, f'{where} is a file; write it without the "/" at its end.')
         if is_folder and not file.folder:
             raise bad_input(slug, f'{where} is a folder; name a file in it, or end the path with "/".')
-        return _in_folder(file, mount, limits, opened) if is_folder else [_mounted(file, mount, opened)]
+        if is_folder:
+            return _in_folder(slug, file, place, limits, stack)
+        return [Source(place, status.st_size, file.path, file)]
     except FileNotFoundError:
         message = sentence(Reason.INPUT_NOT_FOUND, slug=slug, path=quoted(file.path), holder=file.holder)
         raise StepError(STAGE_BAD_INPUT, Reason.INPUT_NOT_FOUND, message, slug) from None
     except PermissionError as error:
-        why = f"{where} may not be read by uid {os.getuid()} ({os_message(error)}); an admin sets the file's mode, or "
-        raise bad_input(slug, why + "gid of the DataStore, so that it can.") from error
+        why = f"{where} may not be read by uid {os.getuid()} ({os_message(error)}); {_how_to_read(file)}."
+        raise bad_input(slug, why) from error
     except walk.RefusedError as error:
         raise bad_input(slug, f"{where} is {error}; inputs must be regular files.") from error
 
 
-def _mounted(file: PlannedFile, mount: str, opened: ExitStack) -> Source:
-    descriptor = os.open(mount, _READ)
-    opened.callback(os.close, descriptor)
-    return Source(descriptor, os.fstat(descriptor).st_size, file.path, file)
+def _how_to_read(file: PlannedFile) -> str:
+    if file.image is not None:
+        return "build the image anew with files and folders that everybody may read (chmod -R a+rX)"
+    return "an admin sets the file's mode, or gid of the DataStore, so that it can"
 
 
-def _in_folder(file: PlannedFile, mount: str, limits: walk.Limits, opened: ExitStack) -> list[Source]:
-    """The regular files of a folder; all are listed, but only a single one is opened for real use."""
-    root = walk.open_root(mount)
-    opened.callback(os.close, root)
-    tree = walk.scan(root, limits)
+def _in_folder(
+    slug: str, file: PlannedFile, root: int, limits: walk.Limits, stack: ExitStack
+) -> list[Source]:
+    """The regular files of a folder, in the order of their names. Files of an image may have several names."""
+    links = file.image is not None
+    tree = walk.scan(root, replace(limits, links=links))
     for refused in tree.refused:
         raise walk.RefusedError(f"a folder that holds {shown(refused.path, 128)}: {refused.why}")
+    for link in tree.links:
+        raise walk.RefusedError(f"a folder that holds {shown(link, 128)}: a symbolic link")
+    _make_room(slug, len(tree.files))
     sources = []
-    for each in tree.files:
-        descriptor = -1
-        if len(tree.files) == 1:
-            descriptor = walk.open_file(root, each.path)
-            opened.callback(os.close, descriptor)
+    for each in sorted(tree.files, key=lambda one: one.path):
+        descriptor = walk.open_file(root, each.path, links=links)
+        stack.callback(os.close, descriptor)
         sources.append(Source(descriptor, each.size, file.path + os.fsdecode(each.path), file))
     return sources
+
+
+def _make_room(slug: str, files: int) -> None:
+    """Let this process have that many files open besides those that it has."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = len(os.listdir("/proc/self/fd")) + files + _OWN_FILES
+    if wanted > hard:
+        raise bad_input(slug, f"its folder holds {files} files, more than a node opens at once ({hard}).")
+    if wanted > soft:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def _check_unchanged(slug: str, source: Source) -> None:
+    """Hold a file against what the status of the job that wrote it says."""
+    file = source.file
+    if file.sha256 is None:
+        return
+    digest = hashlib.sha256()
+    for block in blocks(source.descriptor, source.size):
+        digest.update(block)
+    if digest.hexdigest() != file.sha256:
+        job = quoted(file.job or "")
+        why = f"{source} is not what the status of job {job} says; it was changed since. Run job {job} anew under "
+        raise bad_input(slug, why + "another name, or name the file itself in store.")

@@ -1,8 +1,9 @@
-"""JSON files: read and checked in the sandbox, for outputs and for inputs alike."""
+"""JSON: read and checked in the sandbox, for outputs and for inputs alike."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,9 @@ from algorithm_operator.contract.values import (
     parse_json,
 )
 from algorithm_operator.steps import sandbox
+
+Schema = dict[str, Any] | None
+"""The socket's own JSON schema, besides that of its kind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +35,8 @@ class CheckedValue:
     invalid: str | None = None
 
 
-def inspect(descriptor: int, kind: str, schema: dict[str, Any] | None, cap: int) -> dict[str, Any]:
+def inspect(data: bytes, kind: str, cap: int, schema: Schema = None) -> dict[str, Any]:
     """The fields of a CheckedValue, for the sandbox."""
-    size = os.fstat(descriptor).st_size
-    if size > cap:
-        return {"too_large": True}
-    data = os.pread(descriptor, size, 0)
     replaced = False
     try:
         try:
@@ -56,10 +56,28 @@ def inspect(descriptor: int, kind: str, schema: dict[str, Any] | None, cap: int)
 
 
 def check_file(
-    descriptor: int, kind: str, cap: int, bounds: sandbox.Bounds, schema: dict[str, Any] | None = None
+    descriptor: int, kind: str, cap: int, bounds: sandbox.Bounds, schema: Schema = None
 ) -> CheckedValue:
-    """Read and check an open JSON file of at most `cap` bytes in a child process, against its socket's `schema` too."""
-    outcome = sandbox.run(lambda: inspect(descriptor, kind, schema, cap), bounds, max_result=4 * cap + 4096)
+    """Read and check an open JSON file of at most `cap` bytes in a child process; `schema` is the socket's own."""
+
+    def read_and_inspect() -> dict[str, Any]:
+        size = os.fstat(descriptor).st_size
+        if size > cap:
+            return {"too_large": True}
+        return inspect(os.pread(descriptor, size, 0), kind, cap, schema)
+
+    return _check(read_and_inspect, cap, bounds)
+
+
+def check_bytes(
+    data: bytes, kind: str, cap: int, bounds: sandbox.Bounds, schema: Schema = None
+) -> CheckedValue:
+    """`check_file` of what is in memory."""
+    return _check(lambda: inspect(data, kind, cap, schema), cap, bounds)
+
+
+def _check(function: Callable[[], dict[str, Any]], cap: int, bounds: sandbox.Bounds) -> CheckedValue:
+    outcome = sandbox.run(function, bounds, max_result=4 * cap + 4096)
     match outcome.ending:
         case sandbox.Ending.DONE:
             return CheckedValue(**outcome.value)

@@ -63,10 +63,8 @@ def test_a_folder_with_two_images(attempt: Attempt, mount: Path) -> None:
     mount.mkdir()
     for name in "ab":
         (mount / f"{name}.mha").write_bytes(mha())
-    assert (
-        refusal(attempt)
-        == 'Input "given" is not valid: an image is exactly one .mha file, but the paths name 2.'
-    )
+    why = 'an input is exactly one image, but these are 2: "case/a.mha", "case/b.mha".'
+    assert refusal(attempt) == f'Input "given" is not valid: {why}'
 
 
 def test_a_folder_with_a_link(attempt: Attempt, mount: Path) -> None:
@@ -92,13 +90,13 @@ def test_two_paths_for_one_image(attempt: Attempt, mount: Path) -> None:
     add(attempt, "Image", "a.mha", "b.mha")
     for number in range(2):
         (mount.parent / str(number)).write_bytes(mha())
-    assert "but the paths name 2" in refusal(attempt)
+    assert 'but these are 2: "a.mha", "b.mha"' in refusal(attempt)
 
 
 def test_an_image_of_another_format(attempt: Attempt, mount: Path) -> None:
-    add(attempt, "Image", "t1.nii.gz")
+    add(attempt, "Image", "t1.mgz")
     mount.write_bytes(b"\x1f\x8b")
-    assert '"t1.nii.gz" of DataStore cases is no .mha file; convert it' in refusal(attempt)
+    assert '"t1.mgz": no image in a format that is read, which are MetaImage (.mha' in refusal(attempt)
 
 
 def test_an_image_with_damaged_compression(attempt: Attempt, mount: Path) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
-import uuid
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,7 +12,7 @@ from algorithm_operator.contract.manifest import Conversion
 from algorithm_operator.contract.plan import PlannedSocket
 from algorithm_operator.steps.failures import bad_input, try_again
 from algorithm_operator.steps.images import LIBRARY_BYTES
-from algorithm_operator.steps.layout.laid import Laid, Layout, bounds, read, record
+from algorithm_operator.steps.layout.laid import Laid, Layout, bounds, image_name, image_pk, read, record
 from algorithm_operator.steps.metaimage import MAX_HEADER
 from algorithm_operator.steps.readers import formats, writing
 from algorithm_operator.steps.readers.reading import Given, Kept, Unreadable
@@ -26,7 +24,7 @@ def lay_out(layout: Layout, socket: PlannedSocket, sources: Sequence[Source]) ->
 
     :raises StepError: they are not one image that can be read.
     """
-    pk = str(uuid.uuid5(uuid.NAMESPACE_OID, f"{layout.job}/{socket.slug}"))
+    pk = image_pk(layout, socket)
     target = f"{socket.relative_path}/{pk}"
     limit = layout.settings.max_image_bytes
     files = [Given(source.path, source.descriptor, source.size) for source in sources]
@@ -51,7 +49,7 @@ def lay_out(layout: Layout, socket: PlannedSocket, sources: Sequence[Source]) ->
     conversion = Conversion.model_validate(found["conversion"])
     return Laid(
         record(socket, sources, stored, image=geometry, conversion=conversion),
-        StagedInput(socket, image=StagedImage(pk=pk, name=_name(sources))),
+        StagedInput(socket, image=StagedImage(pk=pk, name=image_name(sources))),
     )
 
 
@@ -59,16 +57,8 @@ def _convert(files: Sequence[Given], max_voxel_bytes: int, scratch: str, target:
     """For the sandbox: read the image, and write it to `target` unless a file of it can stay as it is."""
     try:
         found = formats.read(files, max_voxel_bytes, scratch)
-        kept: dict[str, Any] | None = None
-        if isinstance(found.image, Kept):
-            file, geometry = found.image, found.image.geometry
-            kept = {
-                "file": files.index(file.file),
-                "suffix": file.suffix,
-                "header": file.header.decode("latin-1"),
-            }
-        else:
-            geometry = writing.write(found.image, target, max_voxel_bytes)
+        kept = found.image if isinstance(found.image, Kept) else None
+        geometry = kept.geometry if kept is not None else writing.write(found.image, target, max_voxel_bytes)
     except Unreadable as error:
         return {"unreadable": str(error)}
     except writing.UnwrittenError as error:
@@ -77,14 +67,13 @@ def _convert(files: Sequence[Given], max_voxel_bytes: int, scratch: str, target:
         format=found.format, reader=found.reader, files=len(files), notes=list(found.notes)
     )
     return {
-        "kept": kept,
+        "kept": None
+        if kept is None
+        else {
+            "file": files.index(kept.file),
+            "suffix": kept.suffix,
+            "header": kept.header.decode("latin-1"),
+        },
         "geometry": geometry.wire() if geometry is not None else None,
         "conversion": conversion.wire(),
     }
-
-
-def _name(sources: Sequence[Source]) -> str:
-    """What people call it: its file, or the folder that its files are in."""
-    if len(sources) == 1:
-        return sources[0].name
-    return os.path.commonpath([source.path for source in sources]).rpartition("/")[2] or sources[0].name

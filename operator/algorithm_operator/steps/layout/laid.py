@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -58,7 +60,21 @@ def described(sources: Sequence[Source]) -> str:
     return f"{sources[0]} with {len(sources) - 1} more files"
 
 
-def bounds(layout: Layout, sources: Sequence[Source], file_bytes: int = 0, library: int = 0) -> sandbox.Bounds:
+def image_pk(layout: Layout, socket: PlannedSocket) -> str:
+    """The id of the image of an input: the same in every attempt of a job."""
+    return str(uuid.uuid5(uuid.NAMESPACE_OID, f"{layout.job}/{socket.slug}"))
+
+
+def image_name(sources: Sequence[Source]) -> str:
+    """What people call an image: its file, or the folder that its files are in."""
+    if len(sources) == 1:
+        return sources[0].name
+    return os.path.commonpath([source.path for source in sources]).rpartition("/")[2] or sources[0].name
+
+
+def bounds(
+    layout: Layout, sources: Sequence[Source], file_bytes: int = 0, library: int = 0
+) -> sandbox.Bounds:
     """What a child may use that reads these files; `library` is address space that a library maps."""
     settings = layout.settings
     memory = max(settings.check_memory_bytes, int(settings.stage_memory_bytes * _MEMORY_SHARE))

@@ -196,6 +196,8 @@ def frames(header: Header, number: int) -> Iterator[Frame]:
         frame = _frame(header, number, index, groups)
         if offsets and frame.position and frame.orientation:
             frame = _shifted(frame, offsets[index] - offsets[0])
+        elif count > 1 and not per_frame:
+            frame = replace(frame, position=None)  # what is said once is the place of one of them
         yield frame
 
 

@@ -44,7 +44,7 @@ class Frame:
     orientation: tuple[float, ...] | None = None
     spacing: tuple[float, float] | None = None
     slice_distance: float | None = None
-    """What the header says that lies between frames; asked only if there is one position alone."""
+    """What the header says that lies between frames; asked only where positions do not say it."""
     slope: float = 1.0
     intercept: float = 0.0
     time: int | None = None
@@ -201,8 +201,9 @@ def _unplaced(frames: Sequence[Frame], spacing: tuple[float, float], notes: list
             "its files have no ImagePositionPatient, so nothing says how they lie; give one file."
         )
     orientation = _common_orientation(frames, notes)
-    notes.append(f"Its {len(frames)} frames have no positions: kept in their order, 1 mm apart.")
-    return _arrangement(frames, (*spacing, 1.0), (0.0, 0.0, 0.0), _axes(orientation), notes)
+    distance = frames[0].slice_distance or 1.0
+    notes.append(f"Its {len(frames)} frames have no positions: kept in their order, {distance:g} mm apart.")
+    return _arrangement(frames, (*spacing, distance), (0.0, 0.0, 0.0), _axes(orientation), notes)
 
 
 def _arrangement(

@@ -98,7 +98,7 @@ def build(headers: Sequence[Header], form: Form, arranged: Arrangement, limit: i
         with naming(headers[frame.file].given):
             values = scalings[place].apply(pixels[frame.file].frame(frame.index), dtype)
         if form.photometric == "MONOCHROME1":
-            low, high = min(low, values.min()), max(high, values.max())
+            low, high = min(low, values.min().item()), max(high, values.max().item())
         _put(image, arranged, place, values)
     notes += _scaled_notes(set(scalings), dtype)
     if form.photometric.startswith("YBR"):
@@ -157,7 +157,7 @@ def _put(image: Any, arranged: Arrangement, place: int, values: Any) -> None:
 
 def _invert(image: Any, arranged: Arrangement, dtype: str, low: Any, high: Any) -> None:
     """`low + high - v`, which has the same bounds; whole numbers wrap around on the way, which does not matter."""
-    total = (low + high) if dtype[0] == "f" else np.array(int(low) + int(high)).astype(dtype)
+    total = np.array(low + high).astype(dtype)
     for place in range(len(arranged.frames)):
         values = sitk.GetArrayFromImage(image[_slot(arranged, place)])
         _put(image, arranged, place, total - values)

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from algorithm_operator.steps.readers import itk
+from algorithm_operator.steps.readers import itk, kept
 from algorithm_operator.steps.readers.reading import Given, Read, Unreadable
 
-ONE_FILE = (".mha", ".nii", ".nii.gz", ".nrrd")
-"""Formats whose images are one file each."""
 HEADER = ".mhd"
-TAKEN = "MetaImage (.mha, or .mhd and its data file), NIfTI (.nii, .nii.gz), NRRD (.nrrd), DICOM"
-_DICOM_MAGIC = (128, b"DICM")
+TAKEN = "MetaImage (.mha, or .mhd with its data file), NIfTI (.nii, .nii.gz), NRRD (.nrrd), TIFF (.tif, .tiff), DICOM"
 _MAX_NAMED = 5
+_DICOM_MAGIC = (128, b"DICM")
 
 
 def read(files: Sequence[Given], max_voxel_bytes: int, folder: str) -> Read:
@@ -21,21 +19,22 @@ def read(files: Sequence[Given], max_voxel_bytes: int, folder: str) -> Read:
 
     :raises Unreadable: they are none, or more than one, or none that can be staged.
     """
-    images = [file for file in files if file.name.lower().endswith((*ONE_FILE, HEADER))]
+    images = [file for file in files if _ends(file, HEADER, *_ONE_FILE)]
+    if not images and any(_is_dicom(file) for file in files):
+        from algorithm_operator.steps.readers import dicom  # with libraries that only some inputs need
+
+        return dicom.read(files, max_voxel_bytes)
     if not images:
-        raise Unreadable(f"{named(files)} is no image in a format that is read: {TAKEN}.")
+        raise Unreadable(f"{named(files)}: no image in a format that is read, which are {TAKEN}.")
     if len(images) > 1:
         raise Unreadable(f"an input is exactly one image, but these are {len(images)}: {named(images)}.")
-    image = images[0]
-    if image.name.lower().endswith(HEADER):
-        return itk.read_mhd(files, max_voxel_bytes)
+    (image,) = images
+    if _ends(image, HEADER):
+        return kept.read_mhd(files, max_voxel_bytes)
     if others := [file for file in files if file is not image]:
         raise Unreadable(f"{image} is one image in one file, but beside it lies {named(others)}.")
-    if image.name.lower().endswith(".mha"):
-        return itk.read_mha(image, max_voxel_bytes)
-    if image.name.lower().endswith(".nrrd"):
-        return itk.read_nrrd(image, max_voxel_bytes, folder)
-    return itk.read_nifti(image, max_voxel_bytes, folder)
+    reader = next(reader for suffix, reader in _ONE_FILE.items() if _ends(image, suffix))
+    return reader(image, max_voxel_bytes, folder)
 
 
 def named(files: Sequence[Given]) -> str:
@@ -47,3 +46,22 @@ def named(files: Sequence[Given]) -> str:
 def _is_dicom(file: Given) -> bool:
     place, magic = _DICOM_MAGIC
     return os.pread(file.descriptor, len(magic), place) == magic
+
+
+def _ends(file: Given, *suffixes: str) -> bool:
+    return file.name.lower().endswith(suffixes)
+
+
+def _kept(reader: Callable[[Given, int], Read]) -> Callable[[Given, int, str], Read]:
+    return lambda file, max_voxel_bytes, _: reader(file, max_voxel_bytes)
+
+
+_ONE_FILE: dict[str, Callable[[Given, int, str], Read]] = {
+    ".mha": _kept(kept.read_mha),
+    ".nii": itk.read_nifti,
+    ".nii.gz": itk.read_nifti,
+    ".nrrd": itk.read_nrrd,
+    ".tif": _kept(kept.read_tiff),
+    ".tiff": _kept(kept.read_tiff),
+}
+"""Formats whose images are one file each, by the end of its name."""
