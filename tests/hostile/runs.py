@@ -8,7 +8,6 @@ import subprocess
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 
 from algorithm_operator.api.kinds import FILE_SUFFIXES, PANIMG_KINDS
@@ -39,6 +38,8 @@ class Run:
     texts: list[bytes]
     leaked: bool
     opened: int
+    kept: list[bytes] = field(default_factory=list)
+    """What the algorithm would read."""
     unmade: set[str] = field(default_factory=set)
     """Entries that this machine does not let us make."""
 
@@ -136,56 +137,54 @@ def by_entry(entries: Iterable[Output], findings: Iterable[Finding]) -> dict[str
 
 
 class Staging:
-    """All inputs of a list, each in an attempt of its own, staged by one process that forks."""
+    """Stages inputs one after the other, each in an attempt of its own, by one process that forks."""
 
-    def __init__(self, root: Path, entries: Sequence[Input]) -> None:
-        self._root, self._entries = root, entries
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        program = [sys.executable, str(Path(__file__).with_name("staging.py")), str(ADDRESS_SPACE), str(SECONDS)]
+        self._process = subprocess.Popen(
+            [*UNPRIVILEGED, *program],
+            env={**os.environ, "PYTHONPATH": str(OPERATOR)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
 
-    @cached_property
-    def runs(self) -> dict[str, Run]:
-        """By entry."""
-        attempts = {entry.id: Attempt(self._root / entry.id) for entry in self._entries}
-        canaries = {name: Canary(attempt.root / "outside") for name, attempt in attempts.items()}
-        made: dict[str, bool] = {}
-        for entry in self._entries:
-            attempt = attempts[entry.id]
-            file = PlannedFile(
-                mount="/stores/0/0", path=entry.path, store="cases", folder=entry.path.endswith("/")
-            )
-            attempt.plan.inputs = [
-                PlannedInput(socket=planned("given", entry.kind, **entry.socket), files=[file])
-            ]
-            attempt.plan.settings.update(entry.settings)
-            attempt.write_plan()
-            made[entry.id] = write(entry, attempt.at(file.mount), canaries[entry.id])
-            canaries[entry.id].seen()
-        result = self._root / "ended.json"
-        roots = [str(attempt.root) for attempt in attempts.values()]
-        command = [sys.executable, str(Path(__file__).with_name("staging.py"))]
-        subprocess.run(
-            [*UNPRIVILEGED, *command, str(result), str(ADDRESS_SPACE), str(SECONDS), *roots],
-            env={**os.environ, "PYTHONPATH": str(OPERATOR)}, check=True,
-        )  # fmt: skip
-        ended = zip(attempts.items(), json.loads(result.read_text()), strict=True)
-        return {
-            name: self._run(attempt, canaries[name], each["code"], each["peak"], made[name])
-            for (name, attempt), each in ended
-        }
+    def close(self) -> None:
+        """End the process."""
+        self._process.communicate()
 
-    def _run(self, attempt: Attempt, canary: Canary, code: int, peak: int, made: bool) -> Run:
-        opened = canary.seen()
-        canary.close()
-        termination = attempt.termination() if attempt.at("/dev/termination-log").exists() else "{}"
+    def stage(self, entry: Input) -> Run:
+        """Stage one input."""
+        assert self._process.stdin
+        assert self._process.stdout
+        attempt = Attempt(self._root / entry.id)
+        file = PlannedFile(mount="/stores/0/0", path=entry.path, store="cases", folder=entry.path.endswith("/"))
+        socket = planned("given", entry.kind, **entry.socket)
+        attempt.plan.inputs = [PlannedInput(socket=socket, files=[file])]
+        attempt.plan.settings.update(entry.settings)
+        attempt.write_plan()
+        canary = Canary(attempt.root / "outside")
+        try:
+            assert write(entry, attempt.at(file.mount), canary)
+            canary.seen()
+            print(attempt.root, file=self._process.stdin, flush=True)
+            ended = json.loads(self._process.stdout.readline())
+            opened = canary.seen()
+        finally:
+            canary.close()
+        report = attempt.at("/dev/termination-log")
+        termination = report.read_text() if report.exists() else "{}"
         message = json.loads(termination).get("message") or ""
         streams = [(attempt.root / name).read_bytes() for name in ("stdout", "stderr")]
-        staged = [file.read_bytes() for file in attempt.at("/input").rglob("*") if file.is_file()]
+        staged = [each.read_bytes() for each in attempt.at("/input").rglob("*") if each.is_file()]
         return Run(
-            code=code,
-            peak=peak,
+            code=ended["code"],
+            peak=ended["peak"],
             told={"given": [message]} if message else {},
             taken={"given"} if staged else set(),
             texts=[message.encode(), *streams],
             leaked=canary.is_in(*staged, *streams, termination.encode()),
             opened=opened,
-            unmade=set() if made else {"given"},
+            kept=staged,
         )

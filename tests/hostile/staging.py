@@ -1,7 +1,8 @@
-"""Runs stage for many attempts: `staging.py RESULT ADDRESS_SPACE SECONDS ROOT…`, each in a child of its own.
+"""Runs stage for one attempt after the other: `staging.py ADDRESS_SPACE SECONDS`, each in a child of its own.
 
-What a Pod's container would do once; here Python starts once for all. RESULT is a JSON list of {code, peak}, in the
-order of the roots; `peak` is the memory in bytes of the child or its largest child. A child that hangs is ended.
+What a Pod's container does once; here Python starts once for all. Each line of stdin is the root of an attempt, and is
+answered by {"code", "peak"} in a line: `peak` is the memory in bytes of the child or its largest child. A child that
+hangs is ended.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import os
 import resource
 import signal
 import sys
-from pathlib import Path
 from typing import NoReturn
 
 from algorithm_operator.steps import stage
@@ -34,15 +34,14 @@ def stage_one(root: str, address_space: int, seconds: int) -> NoReturn:
         os._exit(code)
 
 
-def main(result: str, address_space: str, seconds: str, *roots: str) -> None:
-    ended = []
-    for root in roots:
+def main(address_space: str, seconds: str) -> None:
+    for line in sys.stdin:
         child = os.fork()
         if child == 0:
-            stage_one(root, int(address_space), int(seconds))
+            stage_one(line.rstrip("\n"), int(address_space), int(seconds))
         _, status, usage = os.wait4(child, 0)
-        ended.append({"code": os.waitstatus_to_exitcode(status), "peak": usage.ru_maxrss * 1024})
-    Path(result).write_text(json.dumps(ended))
+        ended = {"code": os.waitstatus_to_exitcode(status), "peak": usage.ru_maxrss * 1024}
+        print(json.dumps(ended), flush=True)
 
 
 if __name__ == "__main__":

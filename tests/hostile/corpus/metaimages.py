@@ -79,7 +79,7 @@ ENTRIES = (
     of_image("data-of-a-url", OTHER_FILES, names_other("http://localhost/x"), NOT_HERE),
     Output(
         "data-detached", OTHER_FILES, folder(x__mhd=header(ElementDataFile="x.raw")),
-        "x.mhd …", kind="Image",
+        "x.mhd…is one .mha file with its data inside", kind="Image",
     ),
     of_image("data-last-line-missing", OTHER_FILES, image(header(ElementDataFile=None)), "no ElementDataFile"),
     _lie("size-160-gb", "promises 160000000000 bytes of voxels; the limit is", header(DimSize="400000 400000 1")),

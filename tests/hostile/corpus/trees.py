@@ -22,7 +22,7 @@ SPECIAL = Row(
 )
 SIZES = Row(
     "E.2",
-    "sparse files of a tebibyte, 100 001 entries, trees 100 or 800 folders deep",
+    "sparse files of a tebibyte, 100 001 entries, trees 100 or 400 folders deep",
     "apparent sizes count; the walk is no recursion and ends at its bounds",
 )
 NAMES = Row(
@@ -175,7 +175,7 @@ ENTRIES = (
         kind="Image",
     ),
     beside("deep", SIZES, deep(100), "cannot be taken: it is more than 32 folders deep"),
-    beside("deeper", SIZES, deep(800), "it is more than 32 folders deep"),
+    beside("deeper", SIZES, deep(400), "it is more than 32 folders deep"),
     of_image("deep-image", SIZES, deep(40), "it is more than 32 folders deep"),
     of_image("files", SIZES, many(1001), "Too many files produced in"),
     Output(

@@ -91,7 +91,7 @@ ENTRIES = (
     Input("nrrd-data-list", OTHER_FILES, detached("data file: LIST\n{outside}/secret"), ELSEWHERE),
     Input("nrrd-data-pattern", OTHER_FILES, detached("DATA FILE: {outside}/secret%d 1 1 1"), ELSEWHERE),
     Input("nrrd-data-skip", OTHER_FILES, detached("byte skip: -1\ndata file: {outside}/secret"), ELSEWHERE),
-    Input("nrrd-header-alone", OTHER_FILES, files({"x.nhdr": nrrd("data file: x.raw", data=b"")}), "is no image in a format"),
+    Input("nrrd-header-alone", OTHER_FILES, files({"x.nhdr": nrrd("data file: x.raw", data=b"")}), "no image in a format that is read"),
     Input("mhd-data-up", OTHER_FILES, mhd("../../../outside/secret"), PLAIN, reaches=True),
     Input("mhd-data-absolute", OTHER_FILES, mhd("{outside}/secret"), PLAIN, reaches=True),
     Input("mhd-data-list", OTHER_FILES, mhd("LIST\n{outside}/secret"), PLAIN),
