@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from algorithm_operator.api.kinds import SocketKind
+
 PDF = b"%PDF-1.7\n1 0 obj <</Type /Catalog>> endobj\ntrailer <</Root 1 0 R>>\n%%EOF\n"
 JPEG = (
     b"\xff\xd8\xff\xe0\x00\x10JFIF\x00\x01\x01\x00\x00\x01\x00\x01\x00\x00"
@@ -44,6 +46,21 @@ def zipped(comment: bytes = b"") -> bytes:
         archive.writestr("a.txt", "hello")
         archive.comment = comment
     return written.getvalue()
+
+
+FILES: dict[SocketKind, bytes] = {
+    SocketKind.PDF: PDF,
+    SocketKind.SQREG: b"SQLite format 3\0",
+    SocketKind.JPEG: JPEG,
+    SocketKind.PNG: PNG,
+    SocketKind.OBJ: b"v 0 0 0\n",
+    SocketKind.MP4: MP4,
+    SocketKind.NEWICK: b"(A,B);",
+    SocketKind.BIOM: hdf5(),
+    SocketKind.CSV: b"a,b\n1,2\n",
+    SocketKind.ZIP: zipped(),
+}
+"""One of each kind."""
 
 
 @contextmanager

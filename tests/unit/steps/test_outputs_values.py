@@ -9,22 +9,10 @@ import pytest
 
 from algorithm_operator.api.kinds import FILE_SUFFIXES, SocketKind
 from algorithm_operator.contract.kinds import KINDS, Form, Kind, SuperKind
-from tests.unit.steps import files
 from tests.unit.steps.attempt import planned
+from tests.unit.steps.files import FILES
 from tests.unit.steps.inspected import inspected, write
 
-FILES: dict[str, bytes] = {
-    SocketKind.PDF: files.PDF,
-    SocketKind.SQREG: b"SQLite format 3\0",
-    SocketKind.JPEG: files.JPEG,
-    SocketKind.PNG: files.PNG,
-    SocketKind.OBJ: b"v 0 0 0\n",
-    SocketKind.MP4: files.MP4,
-    SocketKind.NEWICK: b"(A,B);",
-    SocketKind.BIOM: files.hdf5(),
-    SocketKind.CSV: b"a,b\n1,2\n",
-    SocketKind.ZIP: files.zipped(),
-}
 JSON_KINDS = [kind for kind in KINDS.values() if kind.form is Form.JSON]
 
 
