@@ -38,7 +38,7 @@ def lay_out(layout: Layout, socket: PlannedSocket, sources: Sequence[Source]) ->
     if "failed" in found:
         raise try_again(found["failed"])
     stored = Stored(found["sha256"], found["bytes"])
-    return Laid(record(socket, sources, stored), StagedInput(socket, file=socket.relative_path))
+    return Laid(record(socket, sources, stored), StagedInput(socket))
 
 
 def _unpack(descriptor: int, folder: str, size: Bounds) -> dict[str, Any]:

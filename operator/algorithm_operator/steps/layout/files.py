@@ -20,7 +20,7 @@ def lay_out(layout: Layout, socket: PlannedSocket, sources: Sequence[Source]) ->
     """
     source = check(layout, socket, sources)
     stored = layout.folder.copy(socket.relative_path, source)
-    return Laid(record(socket, sources, stored), StagedInput(socket, file=socket.relative_path))
+    return Laid(record(socket, sources, stored), StagedInput(socket))
 
 
 def check(layout: Layout, socket: PlannedSocket, sources: Sequence[Source]) -> Source:

@@ -60,9 +60,8 @@ def _too_large(size: int, cap: int) -> str:
 
 
 def _told(socket: PlannedSocket, found: CheckedValue) -> StagedInput:
-    if KINDS[socket.kind].super_kind is SuperKind.FILE:
-        return StagedInput(socket, file=socket.relative_path)
-    return StagedInput(socket, value=json.loads(found.text or "null"))
+    is_file = KINDS[socket.kind].super_kind is SuperKind.FILE
+    return StagedInput(socket, value=None if is_file else json.loads(found.text or "null"))
 
 
 def _bounds(layout: Layout) -> sandbox.Bounds:
