@@ -68,7 +68,7 @@ def _interface_problems(interface: Interface) -> Iterator[str]:
         if why := _overlay_problem(socket, interface):
             yield f"output {quoted(socket.slug)}: {why}"
     every = [*interface.inputs, *interface.outputs]
-    total = sum(schema_bytes(socket.schema_) for socket in every if socket.schema_ is not None)
+    total = sum(schema_bytes(socket.schema_) for socket in every)
     if total > MAX_SCHEMA_BYTES:
         yield f"the schemas of its sockets have {total} bytes together, more than {MAX_SCHEMA_BYTES}."
 

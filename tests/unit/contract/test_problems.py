@@ -195,6 +195,16 @@ def test_json_ends_with_json() -> None:
     ]
 
 
+def test_a_schema_that_is_too_deep_for_python() -> None:
+    deep: dict[str, Any] = {}
+    for _ in range(5000):
+        deep = {"not": deep}
+    wrong = spec(([socket(schema=deep)], OUT), ([socket(schema=deep), socket("b")], OUT))
+    assert spec_problems(wrong) == [
+        f'Interface "{name}": input "a": schema: it is nested deeper than 40 levels.' for name in ("i0", "i1")
+    ]
+
+
 def test_every_error_is_told_at_once() -> None:
     wrong = spec(
         (
