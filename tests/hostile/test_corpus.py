@@ -12,7 +12,7 @@ from hypothesis import settings
 
 from tests.hostile.canary import Canary
 from tests.hostile.corpus import INPUTS, OUTPUTS, Entry, Input, Output
-from tests.hostile.runs import PEAK, Run, Staging, collect, place_of, write
+from tests.hostile.runs import PEAK, STAGE_PEAK, Run, Staging, collect, place_of, write
 from tests.hostile.words import unsafe
 
 FUZZ = settings.get_current_profile_name() == "fuzz"
@@ -83,14 +83,14 @@ def test_input(entry: Input, staging: Staging) -> None:
     else:
         assert run.code == 65, (run.code, run.texts)
         assert any(entry.is_said(message) for message in told), told
-    check(run)
+    check(run, STAGE_PEAK)
 
 
-def check(run: Run) -> None:
+def check(run: Run, peak: int = PEAK) -> None:
     """What holds whatever the entry is."""
     assert run.opened == 0, "the secret was opened"
     assert not run.leaked, "the secret's bytes are in what was kept or said"
-    assert run.peak < PEAK
+    assert run.peak < peak
     for text in run.texts:
         said = text.decode("utf-8").rstrip("\n")
         assert len(said) <= 2000
