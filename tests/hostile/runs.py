@@ -143,7 +143,12 @@ class Staging:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        program = [sys.executable, str(Path(__file__).with_name("staging.py")), str(ADDRESS_SPACE), str(SECONDS)]
+        program = [
+            sys.executable,
+            str(Path(__file__).with_name("staging.py")),
+            str(ADDRESS_SPACE),
+            str(SECONDS),
+        ]
         self._process = subprocess.Popen(
             [*UNPRIVILEGED, *program],
             env={**os.environ, "PYTHONPATH": str(OPERATOR)},
@@ -161,7 +166,9 @@ class Staging:
         assert self._process.stdin
         assert self._process.stdout
         attempt = Attempt(self._root / entry.id)
-        file = PlannedFile(mount="/stores/0/0", path=entry.path, store="cases", folder=entry.path.endswith("/"))
+        file = PlannedFile(
+            mount="/stores/0/0", path=entry.path, store="cases", folder=entry.path.endswith("/")
+        )
         socket = planned("given", entry.kind, **entry.socket)
         attempt.plan.inputs = [PlannedInput(socket=socket, files=[file])]
         attempt.plan.settings.update(entry.settings)

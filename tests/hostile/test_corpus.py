@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.hostile import attacks
 from tests.hostile.canary import Canary
 from tests.hostile.corpus import INPUTS, OUTPUTS, Entry, Input, Output
 from tests.hostile.runs import PEAK, STAGE_PEAK, Run, Staging, collect, place_of, write
@@ -137,3 +138,8 @@ def test_a_reader_that_believes_reads_the_secret(entry: Entry, canary: Canary, t
 def test_ids_are_told_apart() -> None:
     every = [entry.id for entry in (*OUTPUTS, *INPUTS)]
     assert len(set(every)) == len(every)
+
+
+def test_the_docs_tell_of_the_corpus() -> None:
+    page = attacks.PAGE.read_text()
+    assert page == attacks.written(page), "python -m tests.hostile.attacks"

@@ -1,6 +1,16 @@
 """The hostile corpus: every row of the lists of attacks that concerns files, made by code."""
 
-from tests.hostile.corpus import archives, dicoms, files, json_values, metaimages, stores, tiffs, trees, volumes
+from tests.hostile.corpus import (
+    archives,
+    dicoms,
+    files,
+    json_values,
+    metaimages,
+    stores,
+    tiffs,
+    trees,
+    volumes,
+)
 from tests.hostile.corpus.entries import Entry, Input, Output, Row
 
 OUTPUTS: tuple[Output, ...] = (

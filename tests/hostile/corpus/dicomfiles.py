@@ -58,7 +58,8 @@ def dicom(
         0x280102: _us(15),
         0x280103: _us(0),
         PIXELS: ("OW", bytes(24)),
-    } | dict(changes or {})
+    }
+    elements.update(changes or {})
     meta = element(0x20002, "UI", CT) + element(0x20003, "UI", b"1.2.3") + element(SYNTAX, "UI", syntax)
     body = b"".join(
         value if isinstance(value, bytes) else element(tag, *value)
@@ -78,6 +79,8 @@ def series(count: int, *, without: int | None = None) -> dict[str, bytes]:
 
 def nested(levels: int) -> bytes:
     """Sequences in sequences, of undefined length."""
-    start = struct.pack("<HH2sHI", 0x8, 0x1140, b"SQ", 0, UNDEFINED) + struct.pack("<HHI", 0xFFFE, 0xE000, UNDEFINED)
+    start = struct.pack("<HH2sHI", 0x8, 0x1140, b"SQ", 0, UNDEFINED) + struct.pack(
+        "<HHI", 0xFFFE, 0xE000, UNDEFINED
+    )
     end = struct.pack("<HHI", 0xFFFE, 0xE00D, 0) + struct.pack("<HHI", 0xFFFE, 0xE0DD, 0)
     return start * levels + end * levels

@@ -61,35 +61,115 @@ ENTRIES = (
     _tif("tiff-loop-big", LOOPS, "its pages form a loop", loop(big=True)),
     _tif("tiff-sub-page-loop", LOOPS, "its pages form a loop", tiff(_page(SUB_PAGES=(LONG, [_FIRST])))),
     _tif("tiff-pages", LOOPS, "it has more than 256 pages", tiff(*[Page()] * 300)),
-    _tif("tiff-first-page-outside", LOOPS, "its header points beyond its end", patched(_GOOD, 4, "<I", 0xFFFFFFF0)),
-    _tif("tiff-first-page-in-header", LOOPS, "No output images could be imported", patched(_GOOD, 4, "<I", 0)),
-    _tif("tiff-next-page-outside", LOOPS, "its header points beyond its end", patched(_GOOD, len(_GOOD) - 4, "<I", 1 << 31)),
-    _tif("tiff-entries", LOOPS, "a page has 65535 entries; 1 to 1024 are allowed", patched(_GOOD, _FIRST, "<H", 65535)),
+    _tif(
+        "tiff-first-page-outside",
+        LOOPS,
+        "its header points beyond its end",
+        patched(_GOOD, 4, "<I", 0xFFFFFFF0),
+    ),
+    _tif(
+        "tiff-first-page-in-header", LOOPS, "No output images could be imported", patched(_GOOD, 4, "<I", 0)
+    ),
+    _tif(
+        "tiff-next-page-outside",
+        LOOPS,
+        "its header points beyond its end",
+        patched(_GOOD, len(_GOOD) - 4, "<I", 1 << 31),
+    ),
+    _tif(
+        "tiff-entries",
+        LOOPS,
+        "a page has 65535 entries; 1 to 1024 are allowed",
+        patched(_GOOD, _FIRST, "<H", 65535),
+    ),
     _tif("tiff-no-entries", LOOPS, "a page has 0 entries", patched(_GOOD, _FIRST, "<H", 0)),
     _tif("tiff-count-outside", LOOPS, "lie beyond its end", patched(_GOOD, _FIRST + 2 + 4, "<I", 0xFFFFFFFF)),
-    _tif("tiff-count-of-64-bits", LOOPS, "beyond its end", patched(
-        tiff(Page(), big=True), struct.unpack_from("<Q", tiff(Page(), big=True), 8)[0] + 8 + 4, "<Q", (1 << 64) - 1)),
+    _tif(
+        "tiff-count-of-64-bits",
+        LOOPS,
+        "beyond its end",
+        patched(
+            tiff(Page(), big=True),
+            struct.unpack_from("<Q", tiff(Page(), big=True), 8)[0] + 8 + 4,
+            "<Q",
+            (1 << 64) - 1,
+        ),
+    ),
     _tif("tiff-type-unknown", LOOPS, "which does not exist", patched(_GOOD, _FIRST + 2 + 2, "<H", 99)),
     _tif("tiff-cut", LOOPS, "beyond its end", _GOOD[:-20]),
     _tif("tiff-empty", LOOPS, "it does not begin with a TIFF header", b""),
-    _tif("tiff-strip-outside", LOOPS, "a strip or tile lies beyond its end", tiff(_page(STRIP_OFFSETS=(LONG, [1 << 30])))),
-    _tif("tiff-strip-of-64-bits", LOOPS, "a strip or tile lies beyond its end",
-         tiff(_page(STRIP_OFFSETS=(LONG8, [(1 << 64) - 1])), big=True)),
-    _tif("tiff-side", BOMBS, "a page is 4294967295 by 4294967295 voxels large",
-         tiff(_page(WIDTH=(LONG, [0xFFFFFFFF]), LENGTH=(LONG, [0xFFFFFFFF])))),
-    _tif("tiff-bytes", BOMBS, "bytes of voxels; the limit is", tiff(_page(
-        WIDTH=(LONG, [1 << 30]), LENGTH=(LONG, [1 << 30]), ROWS_PER_STRIP=(LONG, [1 << 30])))),
-    _tif("tiff-bytes-within-the-limit", BOMBS, "a strip or tile has 12 bytes; it needs",
-         tiff(_page(WIDTH=(LONG, [1 << 16]), LENGTH=(LONG, [1 << 16]), ROWS_PER_STRIP=(LONG, [1 << 16])))),
-    _tif("tiff-tiles", BOMBS, "strips or tiles; it lists 1", tiff(_page(
-        WIDTH=(LONG, [1 << 18]), LENGTH=(LONG, [1 << 17]), TILE_WIDTH=(LONG, [1]), TILE_LENGTH=(LONG, [1]),
-        TILE_OFFSETS=(LONG, [8]), TILE_BYTES=(LONG, [1])))),
-    _tif("tiff-tile-of-no-size", BOMBS, "its tiles or strips have no size",
-         tiff(_page(TILE_WIDTH=(LONG, [0]), TILE_LENGTH=(LONG, [0])))),
+    _tif(
+        "tiff-strip-outside",
+        LOOPS,
+        "a strip or tile lies beyond its end",
+        tiff(_page(STRIP_OFFSETS=(LONG, [1 << 30]))),
+    ),
+    _tif(
+        "tiff-strip-of-64-bits",
+        LOOPS,
+        "a strip or tile lies beyond its end",
+        tiff(_page(STRIP_OFFSETS=(LONG8, [(1 << 64) - 1])), big=True),
+    ),
+    _tif(
+        "tiff-side",
+        BOMBS,
+        "a page is 4294967295 by 4294967295 voxels large",
+        tiff(_page(WIDTH=(LONG, [0xFFFFFFFF]), LENGTH=(LONG, [0xFFFFFFFF]))),
+    ),
+    _tif(
+        "tiff-bytes",
+        BOMBS,
+        "bytes of voxels; the limit is",
+        tiff(_page(WIDTH=(LONG, [1 << 30]), LENGTH=(LONG, [1 << 30]), ROWS_PER_STRIP=(LONG, [1 << 30]))),
+    ),
+    _tif(
+        "tiff-bytes-within-the-limit",
+        BOMBS,
+        "a strip or tile has 12 bytes; it needs",
+        tiff(_page(WIDTH=(LONG, [1 << 16]), LENGTH=(LONG, [1 << 16]), ROWS_PER_STRIP=(LONG, [1 << 16]))),
+    ),
+    _tif(
+        "tiff-tiles",
+        BOMBS,
+        "strips or tiles; it lists 1",
+        tiff(
+            _page(
+                WIDTH=(LONG, [1 << 18]),
+                LENGTH=(LONG, [1 << 17]),
+                TILE_WIDTH=(LONG, [1]),
+                TILE_LENGTH=(LONG, [1]),
+                TILE_OFFSETS=(LONG, [8]),
+                TILE_BYTES=(LONG, [1]),
+            )
+        ),
+    ),
+    _tif(
+        "tiff-tile-of-no-size",
+        BOMBS,
+        "its tiles or strips have no size",
+        tiff(_page(TILE_WIDTH=(LONG, [0]), TILE_LENGTH=(LONG, [0]))),
+    ),
     _tif("tiff-components", BOMBS, "a page has 65535 components", tiff(_page(SAMPLES=(SHORT, [65535])))),
-    _tif("tiff-compression", BOMBS, "compression 34892 is not taken", tiff(_page(COMPRESSION=(SHORT, [34892])))),
-    _tif("tiff-resolution-0", BOMBS, "Invalid resolution in tiff file", tiff(_page(X_RESOLUTION=(RATIONAL, [1, 0])))),
-    _tif("tiff-resolution-nan", BOMBS, "Invalid resolution in tiff file", tiff(_page(X_RESOLUTION=(FLOAT, [float("nan")])))),
+    _tif(
+        "tiff-compression", BOMBS, "compression 34892 is not taken", tiff(_page(COMPRESSION=(SHORT, [34892])))
+    ),
+    _tif(
+        "tiff-resolution-0",
+        BOMBS,
+        "Invalid resolution in tiff file",
+        tiff(_page(X_RESOLUTION=(RATIONAL, [1, 0]))),
+    ),
+    _tif(
+        "tiff-resolution-nan",
+        BOMBS,
+        "Invalid resolution in tiff file",
+        tiff(_page(X_RESOLUTION=(FLOAT, [float("nan")]))),
+    ),
     _tif("tiff-that-is-mha", BOMBS, "it does not begin with a TIFF header", mha()),
-    of_image("tiff-xml", BOMBS, folder(x__tif=tiff(Page(changes={270: (2, [bytes([byte]) for byte in _XML])}))), None),
-)  # fmt: skip
+    of_image(
+        "tiff-xml",
+        BOMBS,
+        folder(x__tif=tiff(Page(changes={270: (2, [bytes([byte]) for byte in _XML])}))),
+        None,
+    ),
+)

@@ -171,7 +171,10 @@ ENTRIES = (
     Output("sparse-gibibyte", SIZES, sparse(b"[", 1 << 30), "is too large. The limit is 16777216 bytes"),
     beside("sparse-beside", SIZES, sparse(b"", 1 << 41), "is too large. The limit is"),
     Output(
-        "sparse-image", SIZES, inside("x.mha", sparse(header(DimSize="65536 65536 256"), 1 << 40)), "is too large",
+        "sparse-image",
+        SIZES,
+        inside("x.mha", sparse(header(DimSize="65536 65536 256"), 1 << 40)),
+        "is too large",
         kind="Image",
     ),
     beside("deep", SIZES, deep(100), "cannot be taken: it is more than 32 folders deep"),
@@ -179,11 +182,20 @@ ENTRIES = (
     of_image("deep-image", SIZES, deep(40), "it is more than 32 folders deep"),
     of_image("files", SIZES, many(1001), "Too many files produced in"),
     Output(
-        "entries", SIZES, many(1200), '"/output" cannot be taken: it has more than 1000 entries in all', beside=True,
+        "entries",
+        SIZES,
+        many(1200),
+        '"/output" cannot be taken: it has more than 1000 entries in all',
+        beside=True,
         settings={"maxEntries": 1000},
     ),
     Output(
-        "entries-heavy", SIZES, many(100_001), "it has more than 100000 entries in all", beside=True, heavy=True,
+        "entries-heavy",
+        SIZES,
+        many(100_001),
+        "it has more than 100000 entries in all",
+        beside=True,
+        heavy=True,
         alone=True,
     ),
     beside("name-newline", NAMES, linked(b"a\nb: forged"), "a\\x0ab: forged"),
@@ -205,6 +217,8 @@ ENTRIES = (
     of_image("name-upper-case", NAMES, folder(X__MHA=mha()), None),
     Output("closed-file", MODES, closed(holds(b"1")), "algorithm's own user may not read it"),
     of_image("closed-image", MODES, inside("x.mha", closed(holds(mha()))), "may not read it"),
-    of_image("closed-folder", MODES, closed(folder(x__mha=mha())), "the algorithm's own user may not list it"),
+    of_image(
+        "closed-folder", MODES, closed(folder(x__mha=mha())), "the algorithm's own user may not list it"
+    ),
     beside("closed-beside", MODES, closed(folder()), "the algorithm's own user may not list it"),
-)  # fmt: skip
+)
