@@ -15,7 +15,7 @@ from algorithm_operator.steps.images import LIBRARY_BYTES
 from algorithm_operator.steps.layout.laid import Laid, Layout, bounds, image_name, image_pk, read, record
 from algorithm_operator.steps.metaimage import MAX_HEADER
 from algorithm_operator.steps.readers import formats, writing
-from algorithm_operator.steps.readers.reading import Given, Kept, Unreadable
+from algorithm_operator.steps.readers.reading import Given, Kept, Read, Unreadable
 from algorithm_operator.steps.sources import Source
 
 
@@ -58,7 +58,7 @@ def _convert(files: Sequence[Given], max_voxel_bytes: int, scratch: str, target:
     try:
         found = formats.read(files, max_voxel_bytes, scratch)
         kept = found.image if isinstance(found.image, Kept) else None
-        geometry = kept.geometry if kept is not None else writing.write(found.image, target, max_voxel_bytes)
+        geometry = kept.geometry if kept is not None else _write(found, files, target, max_voxel_bytes)
     except Unreadable as error:
         return {"unreadable": str(error)}
     except writing.UnwrittenError as error:
@@ -77,3 +77,10 @@ def _convert(files: Sequence[Given], max_voxel_bytes: int, scratch: str, target:
         "geometry": geometry.wire() if geometry is not None else None,
         "conversion": conversion.wire(),
     }
+
+
+def _write(found: Read, files: Sequence[Given], target: str, max_voxel_bytes: int) -> ImageGeometry:
+    try:
+        return writing.write(found.image, target, max_voxel_bytes)
+    except Unreadable as error:
+        raise Unreadable(f"{formats.named(files)}: {error}") from None
