@@ -65,6 +65,9 @@ def _interface_problems(interface: Interface) -> Iterator[str]:
     for socket in interface.inputs:
         yield from (f"input {quoted(socket.slug)}: {field} is for outputs." for field in _for_outputs(socket))
     for socket in interface.outputs:
+        kind = KINDS.get(socket.kind)
+        if kind is not None and kind.form is Form.DICOM:
+            yield f"output {quoted(socket.slug)}: kind {kind.label} is for inputs; write an Image, a .mha file."
         if why := _overlay_problem(socket, interface):
             yield f"output {quoted(socket.slug)}: {why}"
     every = [*interface.inputs, *interface.outputs]

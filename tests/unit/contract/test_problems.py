@@ -165,6 +165,10 @@ PROBLEMS = {
         spec(([socket("a", "Float")], [socket("out", "Heat Map", overlayOf="a")])),
         'overlayOf "a" is of kind Float, which is no image to lie on.',
     ),
+    "DICOM out": (
+        spec(([socket()], [socket("out", "DICOM Image Set")])),
+        'output "out": kind DICOM Image Set is for inputs; write an Image, a .mha file.',
+    ),
     "overlayOf names DICOM": (
         spec(([socket("a", "DICOM Image Set")], [socket("out", "Heat Map", overlayOf="a")])),
         "is of kind DICOM Image Set, which is no image to lie on.",
