@@ -1,4 +1,4 @@
-"""What a hostile algorithm may leave in /output and is no single file or tree; those are the corpus (test_corpus.py)."""
+"""What a hostile algorithm may leave in /output and is no entry of the corpus (test_corpus.py has those)."""
 
 from __future__ import annotations
 
