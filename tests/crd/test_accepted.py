@@ -133,6 +133,18 @@ def test_any_json_is_a_value_null_included(server: Server, job: Object) -> None:
     assert [given["value"] for given in stored] == values
 
 
+def test_a_job_with_inputs_of_all_places(server: Server, job: Object) -> None:
+    image = {"reference": "registry.example.org/cases@sha256:" + "a" * 64, "path": "cases/1/"}
+    job["spec"]["inputs"] = [
+        {"slug": "value", "value": None},
+        {"slug": "store", "store": {"name": "cases", "paths": [f"{number}.dcm" for number in range(64)]}},
+        {"slug": "config-map", "configMap": {"name": "small", "key": "a.json"}},
+        {"slug": "image", "image": {**image, "pullSecrets": [{"name": "pull"}]}},
+        {"slug": "job", "job": {"name": "first", "output": "tissues"}},
+    ]
+    assert server.apply(job)["spec"]["inputs"] == job["spec"]["inputs"]
+
+
 def test_a_job_with_all_its_fields(server: Server, job: Object) -> None:
     job["spec"] |= {
         "outputStore": {"name": "results"},

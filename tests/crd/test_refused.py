@@ -11,6 +11,7 @@ from algorithm_operator.api.kinds import FILE_SUFFIXES
 from tests.crd.conftest import Object, Server
 
 Spoil = Callable[[Object], object]
+PINNED = "registry.example.org/cases@sha256:" + "a" * 64
 UUID = "0aa1ab4b-4d8e-4a5c-9d2a-5f0b6c6a7e11"
 
 
@@ -231,6 +232,42 @@ JOB = {
     "a slug twice": (
         field(inputs=[{"slug": "a", "value": 1}, {"slug": "a", "value": 2}]),
         ["spec.inputs[1]: Duplicate value", '"slug":"a"'],
+    ),
+    "config map and image": (
+        given(configMap={"name": "m", "key": "a.json"}, image={"reference": PINNED, "path": "a.json"}),
+        ["spec.inputs[0]", "must validate one and only one schema (oneOf)"],
+    ),
+    "store and job": (
+        given(store={"name": "cases", "paths": ["a"]}, job={"name": "first", "output": "a"}),
+        ["spec.inputs[0]", "must validate one and only one schema (oneOf)"],
+    ),
+    "config map without a key": (
+        given(configMap={"name": "m"}),
+        ["spec.inputs[0].configMap.key: Required value"],
+    ),
+    "key that is a path": (
+        given(configMap={"name": "m", "key": "a/b.json"}),
+        ["spec.inputs[0].configMap.key"],
+    ),
+    "image by tag": (
+        given(image={"reference": "registry.example.org/cases:1", "path": "a.json"}),
+        ["spec.inputs[0].image.reference", "the image of an input is named by its digest"],
+    ),
+    "image without a path": (
+        given(image={"reference": PINNED}),
+        ["spec.inputs[0].image.path: Required value"],
+    ),
+    "job without an output": (
+        given(job={"name": "first"}),
+        ["spec.inputs[0].job.output: Required value"],
+    ),
+    "output that is no slug": (
+        given(job={"name": "first", "output": "A"}),
+        ["spec.inputs[0].job.output"],
+    ),
+    "65 paths": (
+        at(*(f"{number}.dcm" for number in range(65))),
+        ["spec.inputs[0].store.paths: Too many: 65: must have at most 64 items"],
     ),
     "neither value nor store": (given(), ["spec.inputs[0]", "must validate one and only one schema (oneOf)"]),
     "value and store": (

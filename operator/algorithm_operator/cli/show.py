@@ -29,7 +29,7 @@ from rich.text import Text
 from algorithm_operator.api.job import State
 from algorithm_operator.api.text import shown
 from algorithm_operator.cli.explain import Explanation, waits_for, warning, warnings
-from algorithm_operator.cli.jobs import Job
+from algorithm_operator.cli.jobs import Job, input_place
 from algorithm_operator.cli.progress import Moment, clock
 from algorithm_operator.cli.results import Fetched
 from algorithm_operator.core.facts import moment
@@ -114,8 +114,7 @@ def job(one: Job) -> None:
         "algorithm", text(one.spec.algorithm_ref.name) + (f"  {text(run.image, 700)}" if run else "")
     )
     for each in one.spec.inputs:
-        where = f"{each.store.name}:{', '.join(each.store.paths)}" if each.store else _json(each.value)
-        grid.add_row(f"input {text(each.slug)}", text(where, 500))
+        grid.add_row(f"input {text(each.slug)}", text(input_place(each) or _json(each.value), 500))
     grid.add_row("state", state(status.state))
     held = waits_for(one)
     if held is not None:

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from algorithm_operator.api.kinds import SocketKind
 from algorithm_operator.contract.inputs_json import StagedInput
 from algorithm_operator.contract.kinds import KINDS
+from algorithm_operator.contract.places import taken_suffixes
 from algorithm_operator.contract.plan import PlannedSocket
 from algorithm_operator.steps import filetypes
 from algorithm_operator.steps.failures import bad_input
 from algorithm_operator.steps.layout.laid import Laid, Layout, bounds, read, record
 from algorithm_operator.steps.sources import Source
-
-_OTHER_SUFFIXES: dict[str, tuple[str, ...]] = {SocketKind.JPEG: (".jpg",)}
-"""What people also call such files; the algorithm finds them under the socket's own path."""
 
 
 def lay_out(layout: Layout, socket: PlannedSocket, sources: Sequence[Source]) -> Laid:
@@ -33,7 +30,7 @@ def check(layout: Layout, socket: PlannedSocket, sources: Sequence[Source]) -> S
     :raises StepError: they are not.
     """
     (source,) = sources
-    suffixes = (*KINDS[socket.kind].suffixes, *_OTHER_SUFFIXES.get(socket.kind, ()))
+    suffixes = taken_suffixes(KINDS[socket.kind])
     if not source.name.lower().endswith(suffixes):
         why = f"{source} is not named as a {socket.kind} is; its name must end with {' or '.join(suffixes)}."
         raise bad_input(socket.slug, why)
