@@ -49,6 +49,11 @@ unit: venv ## Unit tests, without a cluster
 	$(call say,unit tests)
 	@$(BIN)/pytest tests/unit
 
+.PHONY: fuzz
+fuzz: MINUTES ?= 10
+fuzz: venv ## Hostile files, other ones each time, for MINUTES (10)
+	@$(BIN)/python tests/hostile/fuzz.py $(MINUTES)
+
 .PHONY: lint
 lint: venv ## ruff, mypy --strict and the import contracts
 	$(call say,lint)
@@ -81,6 +86,10 @@ runner-test: ## Vet and test the runner
 crds: venv ## Generate crds/ from the API models
 	@$(BIN)/python -m algorithm_operator.api.crd crds
 
+.PHONY: docs
+docs: venv ## Write docs/contract.md from the kinds and the examples in their tests
+	@$(BIN)/python -m tests.contract_table
+
 .PHONY: manifests
 manifests: crds ## Render the chart's CRDs and deploy/ (with the test cluster's Helm)
 	@$(with-cluster) $(BIN)/python deploy/render.py
@@ -89,6 +98,7 @@ manifests: crds ## Render the chart's CRDs and deploy/ (with the test cluster's 
 check-generated: venv ## Fail if a generated file is not current
 	$(call say,generated files are current)
 	@$(BIN)/python -m algorithm_operator.api.crd --check crds
+	@$(BIN)/python -m tests.contract_table --check
 	@$(with-cluster) $(BIN)/python deploy/render.py --check
 
 # --- the test cluster --------------------------------------------------------------------------------------

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from algorithm_operator.api.catalogue import CATALOGUE
+from algorithm_operator.api.interface import Socket
+from algorithm_operator.api.kinds import SEGMENTED_KINDS, SocketKind
 from tests.crd.conftest import Object, Server
 
 
@@ -64,6 +67,49 @@ def test_an_algorithm_with_all_its_fields(server: Server, algorithm: Object) -> 
     assert stored["interfaces"][1]["outputs"][0]["storeInStatus"] is True
 
 
+def test_every_kind_with_its_defaults(server: Server, algorithm: Object) -> None:
+    given = [
+        {"slug": kind.name.lower().replace("_", "-"), "kind": str(kind)}
+        | ({"overlaySegments": [{"name": "x", "voxelValue": 1}]} if kind in SEGMENTED_KINDS else {})
+        for kind in SocketKind
+    ]
+    first = algorithm["spec"]["interfaces"][0]
+    first |= {"inputs": given[:20], "outputs": given[20:]}
+    stored = server.accepts(algorithm)["spec"]["interfaces"][0]
+    read = [Socket.model_validate(each) for each in [*stored["inputs"], *stored["outputs"]]]
+    assert read == [Socket.model_validate(each) for each in given]
+
+
+def test_a_common_socket_by_its_slug_alone(server: Server, algorithm: Object) -> None:
+    algorithm["spec"]["interfaces"][0]["inputs"] = [{"slug": slug} for slug in list(CATALOGUE)[:16]]
+    algorithm["spec"]["interfaces"][0]["outputs"] = [{"slug": slug} for slug in list(CATALOGUE)[16:48]]
+    stored = server.accepts(algorithm)["spec"]["interfaces"][0]["inputs"][0]
+    assert "kind" not in stored
+
+
+def test_what_is_said_of_an_output(server: Server, algorithm: Object) -> None:
+    first = algorithm["spec"]["interfaces"][0]
+    first["inputs"] = [
+        {"slug": "t1-mri", "kind": "Image"},
+        {"slug": "age", "kind": "Integer", "title": "Age"},
+    ]
+    first["outputs"] = [
+        {
+            "slug": "map",
+            "kind": "Heat Map",
+            "overlayOf": "t1-mri",
+            "geometryCheck": "Warn",
+            "description": "A map.",
+        },
+        {"slug": "free", "kind": "Displacement field", "geometryCheck": "Off"},
+        {"slug": "score", "kind": "Float", "schema": {"minimum": 0, "x": [{"any": "thing"}]}},
+    ]
+    stored = server.accepts(algorithm)["spec"]["interfaces"][0]["outputs"]
+    assert [Socket.model_validate(each) for each in stored] == [
+        Socket.model_validate(e) for e in first["outputs"]
+    ]
+
+
 def test_as_many_interfaces_and_sockets_as_are_allowed(server: Server, algorithm: Object) -> None:
     def sockets(word: str, count: int) -> list[Object]:
         return [{"slug": f"{word}-{number}", "kind": "Image"} for number in range(count)]
@@ -85,6 +131,18 @@ def test_any_json_is_a_value_null_included(server: Server, job: Object) -> None:
     job["spec"]["inputs"] = [{"slug": f"v-{number}", "value": value} for number, value in enumerate(values)]
     stored = server.apply(job)["spec"]["inputs"]
     assert [given["value"] for given in stored] == values
+
+
+def test_a_job_with_inputs_of_all_places(server: Server, job: Object) -> None:
+    image = {"reference": "registry.example.org/cases@sha256:" + "a" * 64, "path": "cases/1/"}
+    job["spec"]["inputs"] = [
+        {"slug": "value", "value": None},
+        {"slug": "store", "store": {"name": "cases", "paths": [f"{number}.dcm" for number in range(64)]}},
+        {"slug": "config-map", "configMap": {"name": "small", "key": "a.json"}},
+        {"slug": "image", "image": {**image, "pullSecrets": [{"name": "pull"}]}},
+        {"slug": "job", "job": {"name": "first", "output": "tissues"}},
+    ]
+    assert server.apply(job)["spec"]["inputs"] == job["spec"]["inputs"]
 
 
 def test_a_job_with_all_its_fields(server: Server, job: Object) -> None:

@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
+from algorithm_operator.api.kinds import FILE_SUFFIXES
 from tests.crd.conftest import Object, Server
 
 Spoil = Callable[[Object], object]
+PINNED = "registry.example.org/cases@sha256:" + "a" * 64
 UUID = "0aa1ab4b-4d8e-4a5c-9d2a-5f0b6c6a7e11"
 
 
@@ -135,6 +137,67 @@ ALGORITHM = {
         socket(kind="Segmentation", overlaySegments=segments(0)),
         ["overlaySegments[0].voxelValue", "greater than or equal to 1"],
     ),
+    "neither kind nor a common slug": (
+        socket(kind=None, slug="of-our-own"),
+        ["spec.interfaces[0].inputs[0].slug", "kind is needed", "kubectl algorithm sockets"],
+    ),
+    "a common slug with a path": (
+        socket(kind=None, slug="t1-brain-mri", relativePath="images/a"),
+        ["relativePath, schema, overlaySegments of a common socket are known"],
+    ),
+    "a common slug with a schema": (
+        socket(kind=None, slug="stroke-metadata", schema={"type": "object"}),
+        ["of a common socket are known; give kind too"],
+    ),
+    **{
+        f"no {suffix}": (
+            socket(kind=str(kind), relativePath="a.json"),
+            ["spec.interfaces[0].inputs[0].relativePath", f"Relative path should end with {suffix}"],
+        )
+        for kind, suffix in FILE_SUFFIXES.items()
+    },
+    "PDF below images/": (
+        socket(kind="PDF file", relativePath="images/a.pdf"),
+        ["Only images may lie below images/"],
+    ),
+    "DICOM not below images/": (
+        socket(kind="DICOM Image Set", relativePath="a"),
+        ["Images should be a directory"],
+    ),
+    "schema of an image": (socket(schema={"type": "object"}), ["schema is for kinds that are JSON"]),
+    "schema of a file": (
+        socket(kind="CSV file", schema={"type": "object"}),
+        ["schema is for kinds that are JSON"],
+    ),
+    "schema that is no object": (
+        socket(kind="Anything", schema=True),
+        ["spec.interfaces[0].inputs[0].schema", "must be of type object"],
+    ),
+    "description too long": (socket(description="x" * 1025), ["inputs[0].description: Too long"]),
+    "overlayOf of an input": (
+        socket(kind="Heat Map", overlayOf="t1-mri"),
+        ["overlayOf and geometryCheck are for outputs"],
+    ),
+    "geometryCheck of an input": (
+        socket(kind="Heat Map", geometryCheck="Off"),
+        ["overlayOf and geometryCheck are for outputs"],
+    ),
+    "overlayOf of a number": (
+        interface(outputs=[{"slug": "out", "kind": "Float", "overlayOf": "t1-mri"}]),
+        ["overlayOf and geometryCheck are for outputs of kind Segmentation, Heat Map, Displacement field"],
+    ),
+    "overlayOf names no input": (
+        interface(outputs=[{"slug": "out", "kind": "Heat Map", "overlayOf": "nothing"}]),
+        ["spec.interfaces[0]", "overlayOf names an input of the same interface"],
+    ),
+    "overlayOf names an output": (
+        interface(outputs=[{"slug": "out", "kind": "Heat Map", "overlayOf": "out"}]),
+        ["overlayOf names an input of the same interface"],
+    ),
+    "geometryCheck in other words": (
+        interface(outputs=[{"slug": "out", "kind": "Heat Map", "geometryCheck": "Ignore"}]),
+        ['geometryCheck: Unsupported value: "Ignore"', '"Fail"', '"Warn"', '"Off"'],
+    ),
     "no cpu": (field(resources={"cpu": "0m"}), ["spec.resources.cpu", "cpu must be more than 0"]),
     "negative cpu": (field(resources={"cpu": -1}), ["spec.resources.cpu", "cpu must be more than 0"]),
     "no memory": (field(resources={"memory": "0"}), ["spec.resources.memory", "at least 16Mi"]),
@@ -169,6 +232,42 @@ JOB = {
     "a slug twice": (
         field(inputs=[{"slug": "a", "value": 1}, {"slug": "a", "value": 2}]),
         ["spec.inputs[1]: Duplicate value", '"slug":"a"'],
+    ),
+    "config map and image": (
+        given(configMap={"name": "m", "key": "a.json"}, image={"reference": PINNED, "path": "a.json"}),
+        ["spec.inputs[0]", "must validate one and only one schema (oneOf)"],
+    ),
+    "store and job": (
+        given(store={"name": "cases", "paths": ["a"]}, job={"name": "first", "output": "a"}),
+        ["spec.inputs[0]", "must validate one and only one schema (oneOf)"],
+    ),
+    "config map without a key": (
+        given(configMap={"name": "m"}),
+        ["spec.inputs[0].configMap.key: Required value"],
+    ),
+    "key that is a path": (
+        given(configMap={"name": "m", "key": "a/b.json"}),
+        ["spec.inputs[0].configMap.key"],
+    ),
+    "image by tag": (
+        given(image={"reference": "registry.example.org/cases:1", "path": "a.json"}),
+        ["spec.inputs[0].image.reference", "the image of an input is named by its digest"],
+    ),
+    "image without a path": (
+        given(image={"reference": PINNED}),
+        ["spec.inputs[0].image.path: Required value"],
+    ),
+    "job without an output": (
+        given(job={"name": "first"}),
+        ["spec.inputs[0].job.output: Required value"],
+    ),
+    "output that is no slug": (
+        given(job={"name": "first", "output": "A"}),
+        ["spec.inputs[0].job.output"],
+    ),
+    "65 paths": (
+        at(*(f"{number}.dcm" for number in range(65))),
+        ["spec.inputs[0].store.paths: Too many: 65: must have at most 64 items"],
     ),
     "neither value nor store": (given(), ["spec.inputs[0]", "must validate one and only one schema (oneOf)"]),
     "value and store": (

@@ -35,6 +35,7 @@ class Reason(StrEnum):
     ALGORITHM_NOT_READY = "AlgorithmNotReady"
     STORE_NOT_FOUND = "StoreNotFound"
     STORE_NOT_READY = "StoreNotReady"
+    INPUT_PENDING = "InputPending"
     NAMESPACE_NOT_RESTRICTED = "NamespaceNotRestricted"
     POLICY_MISSING = "PolicyMissing"
     POLICY_CONFLICT = "PolicyConflict"
@@ -134,6 +135,7 @@ CATALOGUE: dict[Reason, Entry] = {
         _WAIT, False, 'There is no DataStore "{store}" in namespace {namespace}; ask its admin to create it.'
     ),
     Reason.STORE_NOT_READY: Entry(_WAIT, False, 'DataStore "{store}" is not ready: {why}'),
+    Reason.INPUT_PENDING: Entry(_WAIT, False, 'Input "{slug}" waits for job {job}: {why}'),
     Reason.NAMESPACE_NOT_RESTRICTED: Entry(
         _WAIT,
         False,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from algorithm_operator.api.algorithm import LogPolicy, ObjectRef, Resources, StorePath, User
-from algorithm_operator.api.base import Model, ObjectName, Sha256, list_map
+from algorithm_operator.api.base import FREE_JSON, Model, ObjectName, Sha256, Slug, list_map
 from algorithm_operator.api.interface import Interface
 
 
@@ -18,6 +18,20 @@ class RunModel(Model):
     store: StorePath | None = None
     path: Annotated[str | None, Field(max_length=1024, description="Inside the image.")] = None
     sha256: Annotated[Sha256 | None, Field(description="What it must be.")] = None
+
+
+class RunInput(Model):
+    """An input that another job has made, as that job's status said when this one was accepted."""
+
+    slug: Annotated[Slug, Field(description="Of the input.")]
+    job: Annotated[ObjectName, Field(description="The job that made it.")]
+    output: Annotated[Slug, Field(description="The slug of its output.")]
+    store: Annotated[ObjectName | None, Field(description="The DataStore that keeps the file.")] = None
+    path: Annotated[str | None, Field(max_length=1024, description="Below its root; absent: a value.")] = None
+    sha256: Annotated[Sha256 | None, Field(description="Of the file; another one is refused.")] = None
+    value: Annotated[Any, Field(description="The value, if it is no file.", json_schema_extra=FREE_JSON)] = (
+        None
+    )
 
 
 class RunSnapshot(Model):
@@ -43,10 +57,20 @@ class RunSnapshot(Model):
     home: Annotated[str | None, Field(max_length=1024, description="HOME, from the image's passwd.")] = None
     pull_secrets: Annotated[
         list[ObjectRef],
-        Field(max_length=16, description="For the image and the model.", json_schema_extra=list_map("name")),
+        Field(
+            max_length=32,
+            description="For the image, the model and the inputs.",
+            json_schema_extra=list_map("name"),
+        ),
     ] = []
     model: RunModel | None = None
     interface: Annotated[Interface, Field(description="The interface that the inputs picked.")]
+    inputs: Annotated[
+        list[RunInput],
+        Field(
+            max_length=32, description="Those that other jobs have made.", json_schema_extra=list_map("slug")
+        ),
+    ] = []
     resources: Resources
     time_limit_seconds: Annotated[int, Field(description="The job's own, or the Algorithm's.")]
     collect_seconds: Annotated[int, Field(description="For checking and keeping the outputs.")]

@@ -77,7 +77,11 @@ def run(
     input_: Annotated[
         list[str] | None,
         typer.Option(
-            "-i", "--input", metavar="SLUG=VALUE", help="slug=VALUE, slug=@file.json or slug=STORE:PATH."
+            "-i",
+            "--input",
+            metavar="SLUG=VALUE",
+            help="slug=VALUE, slug=@FILE, slug=STORE:PATH, slug=configmap:NAME/KEY, "
+            "slug=image:NAME@sha256:DIGEST:PATH or slug=job:NAME/OUTPUT; several files: once for each.",
         ),
     ] = None,
     name: Annotated[str | None, typer.Option("--name", help="Of the job. Default: a fresh one.")] = None,
@@ -102,7 +106,9 @@ def run(
     to: Annotated[
         str | None,
         typer.Option(
-            "--to", metavar="STORE:PATH", help="Where files of --each DIR go. Default: DEFAULT-STORE:cases/"
+            "--to",
+            metavar="STORE:PATH",
+            help="Where local files of --input and --each DIR go. Default: DEFAULT-STORE:cases/",
         ),
     ] = None,
     namespace: Namespace = None,
@@ -119,13 +125,11 @@ def run(
 
     wish = Wish(algorithm, output_store, attempts, time_limit)
     given = input_ or []
-    if each is None and to is not None:
-        raise UsageError("--to says where the files of --each DIR go; there is no --each.")
     if each is not None and name is not None:
         raise UsageError("--name names one job; the jobs of --each are named by their cases.")
     cluster = _cluster(namespace, context, kubeconfig)
     if each is None:
-        commands.run(cluster, wish, given, name, wait=wait)
+        commands.run(cluster, wish, given, name, to, wait=wait)
     else:
         commands.run_each(cluster, wish, given, each, to, wait=wait)
 
@@ -261,6 +265,32 @@ def preflight(
         command.Output(output),
         with_probe=probe,
     )
+
+
+@app.command()
+def sockets(
+    kind: Annotated[
+        str | None, typer.Option("--kind", metavar="KIND", help='Only those: "Heat Map", or its code HMAP.')
+    ] = None,
+    kinds: Annotated[
+        bool, typer.Option("--kinds", help="The kinds that a socket may be of, instead.")
+    ] = False,
+    output: Annotated[
+        str, typer.Option("-o", "--output", metavar="table|json", help="For people or for programs.")
+    ] = "table",
+) -> None:
+    """List the common sockets: an Algorithm names one by its slug alone. Needs no cluster."""
+    from algorithm_operator.cli import sockets as listing
+    from algorithm_operator.cli.errors import UsageError
+
+    if output not in set(listing.Output):
+        raise UsageError(f"--output is table or json, not {output!r}.")
+    if kinds and kind is not None:
+        raise UsageError("--kinds lists the kinds themselves; leave --kind out.")
+    if kinds:
+        listing.kinds(listing.Output(output))
+    else:
+        listing.sockets(kind, listing.Output(output))
 
 
 @app.command()

@@ -18,9 +18,10 @@ from algorithm_operator.cli.connection import AlreadyExistsError, Cluster, Kind,
 from algorithm_operator.cli.each import Case, cases_of_csv, cases_of_folder
 from algorithm_operator.cli.errors import FAILED, CliError, UsageError
 from algorithm_operator.cli.explain import explain as explained
-from algorithm_operator.cli.inputs import Place, parse_inputs, parse_place
+from algorithm_operator.cli.inputs import Input, Place, parse_inputs, parse_place
 from algorithm_operator.cli.jobs import Job, Wish
 from algorithm_operator.cli.lease import open_store
+from algorithm_operator.cli.local import Sent, sent
 from algorithm_operator.cli.logs import Asked, print_logs
 from algorithm_operator.cli.progress import follow as follow_job
 
@@ -93,13 +94,22 @@ def _download_files(cluster: Cluster, place: Place, target: Path) -> None:
             show.out.print(f"{show.text(file, 1200)}  {show.size(file.stat().st_size)}  sha256 {sha256}")
 
 
-def run(cluster: Cluster, wish: Wish, given: Sequence[str], name: str | None, *, wait: bool) -> None:
+def run(
+    cluster: Cluster, wish: Wish, given: Sequence[str], name: str | None, to: str | None, *, wait: bool
+) -> None:
     """`run ALGORITHM --input …`."""
     if name is not None:
         jobs.check_name(name)
     algorithm = _algorithm(cluster, wish)
-    inputs = parse_inputs(given, jobs.input_kinds(algorithm))
+    kinds = jobs.input_kinds(algorithm)
+    parsed = parse_inputs(given, kinds)
+    if to is not None and not parsed.local:
+        raise UsageError("--to says where local files of --input or --each DIR go; there are none.")
     name = name or jobs.fresh_name(wish.algorithm)
+    inputs = parsed.inputs
+    if parsed.local:
+        place = _place_for_files(cluster, wish, to)
+        inputs = [*inputs, *_send(cluster, place.store, sent(parsed.local, kinds, place, name))]
     try:
         cluster.create(Kind.JOBS, jobs.job_body(name, wish, inputs))
     except AlreadyExistsError:
@@ -115,6 +125,14 @@ def run(cluster: Cluster, wish: Wish, given: Sequence[str], name: str | None, *,
     _report(job)
     if job.status.state is not State.SUCCEEDED:
         sys.exit(FAILED)
+
+
+def _send(cluster: Cluster, store_name: str, wanted: Sequence[Sent]) -> list[Input]:
+    """Upload the files of inputs; the entries of spec.inputs that name them."""
+    with open_store(cluster, store_name, show.note) as store, show.transferring() as begin:
+        for source in (source for each in wanted for source in each.sources):
+            transfer.upload(store, source, transfer.file_sha256(source.file), begin(source.path, source.size))
+    return [each.input for each in wanted]
 
 
 def _report(job: Job) -> None:
@@ -150,10 +168,14 @@ def run_each(
     """`run ALGORITHM --each DIR|LIST.csv`: files up, jobs made as their files are there, then all followed."""
     algorithm = _algorithm(cluster, wish)
     kinds = jobs.input_kinds(algorithm)
-    common = parse_inputs(given, kinds)
+    parsed = parse_inputs(given, kinds)
+    if parsed.local:
+        slug = next(iter(parsed.local))
+        raise UsageError(f"Input {quoted(slug)}: upload local files before, where all cases have the same.")
+    common = parsed.inputs
     place: Place | None = None
     if each.is_dir():
-        place = _place_for_cases(cluster, wish, to)
+        place = _place_for_files(cluster, wish, to)
         cases = cases_of_folder(each, wish, common, _interfaces(algorithm, wish), place)
     elif each.is_file():
         cases = cases_of_csv(each.read_text("utf-8-sig"), wish, common, kinds)
@@ -208,7 +230,7 @@ def _interfaces(algorithm: Object | None, wish: Wish) -> list[Interface]:
     return AlgorithmSpec.model_validate(algorithm["spec"]).interfaces
 
 
-def _place_for_cases(cluster: Cluster, wish: Wish, to: str | None) -> Place:
+def _place_for_files(cluster: Cluster, wish: Wish, to: str | None) -> Place:
     if to is not None:
         place = parse_place(to)
         if place is None:

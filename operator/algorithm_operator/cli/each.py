@@ -79,10 +79,10 @@ def cases_of_folder(
     folder: Path, wish: Wish, common: Sequence[Input], interfaces: Sequence[Interface], place: Place
 ) -> list[Case]:
     """The cases of a folder: a file a case, for the one input that no --input gives; or a folder a case, with a file
-    for each input, named by its slug (`t1-mri.mha`, `smoothing.json`).
+    for each input, named by its slug (`t1-mri.mha`, `smoothing.json`), or a folder of one image (`t1-mri/`).
 
-    A file goes to PATH/<case>/<its sha256, shortened>/<slug>.<suffix>: other bytes under the same name are another
-    case, and no two cases share a file.
+    A file goes to PATH/<case>/<its sha256, shortened>/<slug>.<suffix>, the files of a folder below <slug>/: other
+    bytes under the same name are another case, and no two cases share a file.
 
     :raises UsageError: a file belongs to no input, or a case lacks one.
     """
@@ -94,26 +94,26 @@ def cases_of_folder(
     for entry in entries:
         files = _files_by_slug(entry, given, interfaces)
         name = entry.name if entry.is_dir() else entry.name.partition(".")[0]
-        uploads = tuple(
-            _upload(file, f"{place.path.rstrip('/')}/{name}".lstrip("/"), slug)
-            for slug, file in files.items()
-        )
-        stored = (
-            {"slug": slug, "store": {"name": place.store, "paths": [upload.source.path]}}
-            for slug, upload in zip(files, uploads, strict=True)
-        )
-        cases.append(_case(name, name, wish, (*common, *stored), uploads))
+        root = f"{place.path.rstrip('/')}/{name}".lstrip("/")
+        stored: list[Input] = []
+        uploads: list[Upload] = []
+        for slug, file in files.items():
+            path, sent = _uploads(file, root, slug)
+            stored.append({"slug": slug, "store": {"name": place.store, "paths": [path]}})
+            uploads += sent
+        cases.append(_case(name, name, wish, (*common, *stored), tuple(uploads)))
     return _apart(cases)
 
 
 def _files_by_slug(entry: Path, given: set[str], interfaces: Sequence[Interface]) -> dict[str, Path]:
     """The files of one case by the input that they are for."""
-    known = {socket.slug for interface in interfaces for socket in interface.inputs}
+    known = {socket.slug: socket.kind for interface in interfaces for socket in interface.inputs}
     if entry.is_dir():
         files: dict[str, Path] = {}
         for file in sorted(each for each in entry.iterdir() if not each.name.startswith(".")):
             slug = file.name.partition(".")[0]
-            if slug not in known or slug in files or not file.is_file():
+            fits = file.is_file() or (file.is_dir() and known.get(slug) in IMAGE_KINDS)
+            if slug not in known or slug in files or not fits:
                 raise UsageError(
                     f"{quoted(str(file))} is for no input: name the files of a case <slug>.<suffix>; the algorithm "
                     f"has {', '.join(sorted(known))}."
@@ -136,10 +136,22 @@ def _files_by_slug(entry: Path, given: set[str], interfaces: Sequence[Interface]
     return {candidates[0]: entry}
 
 
-def _upload(file: Path, folder: str, slug: str) -> Upload:
-    sha256 = file_sha256(file)
-    suffix = "".join(file.suffixes)[-16:]
-    path = f"{folder}/{sha256[:12]}/{slug}{suffix}"
+def _uploads(given: Path, root: str, slug: str) -> tuple[str, list[Upload]]:
+    """Where an input is in the store, and the files to send there: one, or all that a folder holds."""
+    if given.is_dir():
+        files = sorted(file for file in given.rglob("*") if file.is_file())
+        hashes = [file_sha256(file) for file in files]
+        named = [file.relative_to(given).as_posix() for file in files]
+        whole = hashlib.sha256(json.dumps([named, hashes]).encode()).hexdigest()
+        folder = f"{root}/{whole[:12]}/{slug}/"
+        sent = zip(files, named, hashes, strict=True)
+        return folder, [_upload(file, folder + name, sha256) for file, name, sha256 in sent]
+    sha256 = file_sha256(given)
+    path = f"{root}/{sha256[:12]}/{slug}{''.join(given.suffixes)[-16:]}"
+    return path, [_upload(given, path, sha256)]
+
+
+def _upload(file: Path, path: str, sha256: str) -> Upload:
     if why := check_store_path(path):
         raise UsageError(f"{quoted(str(file))} cannot become {quoted(path)}: {why}")
     return Upload(Source(file, path, file.stat().st_size), sha256)

@@ -11,7 +11,7 @@ from algorithm_operator.api.job import State
 from algorithm_operator.api.reasons import Reason, sentence
 from algorithm_operator.api.text import shown
 from algorithm_operator.cli.advice import advice
-from algorithm_operator.cli.jobs import Job
+from algorithm_operator.cli.jobs import Job, input_place
 
 FAULT = {
     "input": "the job's inputs (its owner's to correct; not retried)",
@@ -91,6 +91,9 @@ def waits_for(job: Job) -> Condition | None:
 
 def _evidence(job: Job) -> Iterator[str]:
     status = job.status
+    for given in job.spec.inputs:
+        if (place := input_place(given)) is not None:
+            yield f"input {shown(given.slug, 128)}: {shown(place, 1024)}{_made_of(job, given.slug)}"
     for attempt in status.attempts:
         end = f"{shown(attempt.reason, 64)}" if attempt.reason else "goes on"
         why = (
@@ -123,6 +126,15 @@ def _evidence(job: Job) -> Iterator[str]:
         yield f"condition {shown(condition.type, 64)}={condition.status} {shown(condition.reason, 64)}" + (
             f": {text}" if text and text != shown(status.message or "", 2048) else ""
         )
+
+
+def _made_of(job: Job, slug: str) -> str:
+    """Where the file is that another job made, once that is fixed."""
+    run = job.status.algorithm
+    made = next((each for each in run.inputs if each.slug == slug), None) if run is not None else None
+    return (
+        f", which is {shown(made.store, 253)}:{shown(made.path or '', 1024)}" if made and made.store else ""
+    )
 
 
 def _pod_evidence(pod: Mapping[str, Any]) -> Iterator[str]:

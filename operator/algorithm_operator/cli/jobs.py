@@ -9,7 +9,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from algorithm_operator.api.base import API_VERSION
-from algorithm_operator.api.job import TERMINAL, AlgorithmJobSpec, AlgorithmJobStatus, Attempt, State
+from algorithm_operator.api.job import (
+    TERMINAL,
+    AlgorithmJobSpec,
+    AlgorithmJobStatus,
+    Attempt,
+    JobInput,
+    State,
+)
 from algorithm_operator.api.text import quoted, shown
 from algorithm_operator.cli.connection import Cluster, Kind, Object
 from algorithm_operator.cli.errors import CliError, UsageError
@@ -119,6 +126,17 @@ def input_kinds(algorithm: Object | None) -> dict[str, str]:
     """The kind of each input of an Algorithm (over all its interfaces), by slug."""
     interfaces = ((algorithm or {}).get("spec") or {}).get("interfaces") or []
     return {str(each["slug"]): str(each["kind"]) for interface in interfaces for each in interface["inputs"]}
+
+
+def input_place(given: JobInput) -> str | None:
+    """Where an input comes from, as `--input` takes it; None: it is a value."""
+    if given.store is not None:
+        return f"{given.store.name}:{', '.join(given.store.paths)}"
+    if given.config_map is not None:
+        return f"configmap:{given.config_map.name}/{given.config_map.key}"
+    if given.image is not None:
+        return f"image:{given.image.reference}:{given.image.path}"
+    return f"job:{given.job.name}/{given.job.output}" if given.job is not None else None
 
 
 def find_job(cluster: Cluster, name: str) -> Job:

@@ -2,123 +2,148 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from algorithm_operator.api.algorithm import AlgorithmSpec
 from algorithm_operator.api.datastore import DataStoreSpec
 from algorithm_operator.api.interface import Interface, Socket
-from algorithm_operator.api.job import AlgorithmJobSpec, JobInput, StorePaths
-from algorithm_operator.api.reasons import Reason, sentence
+from algorithm_operator.api.job import AlgorithmJobSpec, AlgorithmJobStatus, JobInput
+from algorithm_operator.api.reasons import Reason
+from algorithm_operator.api.run import RunInput
 from algorithm_operator.api.text import quoted, shown
 from algorithm_operator.contract.customschemas import is_bounded
+from algorithm_operator.contract.handover import hand_over
 from algorithm_operator.contract.interfaces import Mismatch, pick
-from algorithm_operator.contract.kinds import KINDS, Kind, SuperKind
-from algorithm_operator.contract.paths import check_store_path
+from algorithm_operator.contract.kinds import KINDS, Form, Kind, SuperKind
+from algorithm_operator.contract.outcome import Refused, Waiting, invalid, refused, waiting
+from algorithm_operator.contract.places import check_image, check_key, check_paths
 from algorithm_operator.contract.plan import MAX_VALUES_BYTES
 from algorithm_operator.contract.values import check_value, dump_json
+
+MAX_PULL_SECRETS = 16
+"""Of all images that inputs come from together."""
 
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """What is fixed for the run: the interface, the DataStore of the outputs (if any), the time limit in seconds."""
+    """What is fixed for the run: the interface, the DataStore of the outputs (if any), the time limit in seconds, and
+    the inputs that other jobs made."""
 
     interface: Interface
     output_store: str | None
     time_limit_seconds: int
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """The job can never run as it is written. The message is a sentence for its owner."""
-
-    reason: Reason
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """The job can run once somebody else has done something. The message says who and what."""
-
-    reason: Reason
-    message: str
+    inputs: tuple[RunInput, ...] = ()
 
 
 def accept(
     *,
+    job: str,
     spec: AlgorithmJobSpec,
     algorithm_spec: AlgorithmSpec,
     stores: Mapping[str, DataStoreSpec],
+    jobs: Mapping[str, AlgorithmJobStatus],
     namespace: str,
 ) -> Accepted | Refused | Waiting:
-    """Check a job against its algorithm and the DataStores of its namespace (by name).
+    """Check a job against its algorithm, and the DataStores and other jobs of its namespace (by name).
 
     What its owner must change comes before what it may wait for.
     """
     interface = pick(algorithm_spec.interfaces, [each.slug for each in spec.inputs])
     if isinstance(interface, Mismatch):
-        return _refused(Reason.INPUTS_MISMATCH, why=interface.why, allowed=interface.allowed)
+        return refused(Reason.INPUTS_MISMATCH, why=interface.why, allowed=interface.allowed)
     sockets = {socket.slug: socket for socket in interface.inputs}
+    handed: list[RunInput] = []
+    pending: Waiting | None = None
     for each in spec.inputs:
-        if refused := _check_input(each, sockets[each.slug]):
-            return refused
-    if refused := _check_size(spec.inputs):
-        return refused
+        outcome = _check_input(each, sockets[each.slug], job, jobs, namespace)
+        if isinstance(outcome, Refused):
+            return outcome
+        if isinstance(outcome, Waiting):
+            pending = pending or outcome
+        elif outcome is not None:
+            handed.append(outcome)
+    if why := _check_size(spec.inputs, handed) or _check_secrets(spec.inputs):
+        return why
     limit = algorithm_spec.time_limit_seconds
     asked = spec.time_limit_seconds or limit
     if asked > limit:
-        return _refused(Reason.TIME_LIMIT_TOO_LONG, asked=asked, limit=limit)
+        return refused(Reason.TIME_LIMIT_TOO_LONG, asked=asked, limit=limit)
 
     output_store = _output_store(spec, stores)
     if isinstance(output_store, Waiting):
         return output_store
     if output_store is None and (needy := _needs_store(interface)):
-        return _refused(Reason.NO_OUTPUT_STORE, slug=needy.slug, kind=needy.kind)
-    named = [each.store.name for each in spec.inputs if each.store] + ([output_store] if output_store else [])
-    for store in named:
+        return refused(Reason.NO_OUTPUT_STORE, slug=needy.slug, kind=needy.kind)
+    if pending is not None:
+        return pending
+    named = [each.store.name for each in spec.inputs if each.store] + [
+        each.store for each in handed if each.store
+    ]
+    for store in [*named, *([output_store] if output_store else [])]:
         if store not in stores:
-            return _waiting(Reason.STORE_NOT_FOUND, store=shown(store), namespace=namespace)
-    return Accepted(interface=interface, output_store=output_store, time_limit_seconds=asked)
+            return waiting(Reason.STORE_NOT_FOUND, store=shown(store), namespace=namespace)
+    return Accepted(interface, output_store, asked, tuple(handed))
 
 
-def _check_input(given: JobInput, socket: Socket) -> Refused | None:
-    kind = KINDS.get(socket.kind)
+def _check_input(
+    given: JobInput, socket: Socket, job: str, jobs: Mapping[str, AlgorithmJobStatus], namespace: str
+) -> RunInput | Refused | Waiting | None:
+    """What is wrong with an input or waited for, or what another job has made; None: it is fine as it is."""
+    slug, kind = given.slug, KINDS.get(socket.kind)
     if kind is None:
         known = ", ".join(KINDS)
-        return _invalid(given, f"this version does not know kind {quoted(socket.kind)}; it knows {known}.")
-    if given.has_value == (given.store is not None):
-        return _invalid(given, 'it needs exactly one of "value" and "store".')
+        return invalid(slug, f"this version does not know kind {quoted(socket.kind)}; it knows {known}.")
+    places = (given.store, given.config_map, given.image, given.job)
+    if given.has_value + sum(place is not None for place in places) != 1:
+        return invalid(slug, 'it needs exactly one of "value", "store", "configMap", "image" and "job".')
     if given.store is not None:
-        return _check_store(given, given.store, kind)
-    if kind.super_kind is not SuperKind.VALUE:
-        return _invalid(given, f'kind {kind.label} comes as a file: name it in "store", not in "value".')
-    schema = socket.schema_ if socket.schema_ and is_bounded(socket.schema_, given.value) else None
-    why = check_value(kind, given.value, schema)
-    return _invalid(given, why) if why else None
+        return check_paths(slug, given.store.paths, kind)
+    if given.config_map is not None:
+        return check_key(slug, given.config_map, kind)
+    if given.image is not None:
+        return check_image(slug, given.image, kind)
+    if given.job is None:
+        return _check_value(slug, given.value, socket, kind)
+    if given.job.name == job:
+        return invalid(slug, "a job cannot have its own output as an input; name another job.")
+    outcome = hand_over(slug, given.job, kind, jobs.get(given.job.name), namespace)
+    if not isinstance(outcome, RunInput):
+        return outcome
+    if outcome.path is None:
+        return _check_value(slug, outcome.value, socket, kind) or outcome
+    return check_paths(slug, [outcome.path], kind) or outcome
 
 
-def _check_store(given: JobInput, store: StorePaths, kind: Kind) -> Refused | None:
-    for path in store.paths:
-        if why := check_store_path(path):
-            return _refused(Reason.PATH_INVALID, slug=given.slug, path=quoted(path), why=why)
-    if len(store.paths) > 1:
-        return _invalid(given, f"kind {kind.label} takes one path, not {len(store.paths)}.")
-    path = store.paths[0]
-    if path.endswith("/"):
-        if kind.super_kind is not SuperKind.IMAGE:
-            return _invalid(given, f"kind {kind.label} takes a file, and {quoted(path)} is a folder.")
-    elif not path.lower().endswith(kind.suffixes):
-        wanted = " or ".join(kind.suffixes)
-        return _invalid(given, f"kind {kind.label} takes a {wanted} file, and {quoted(path)} is none.")
+def _check_value(slug: str, value: Any, socket: Socket, kind: Kind) -> Refused | None:
+    if kind.form is not Form.JSON:
+        return invalid(
+            slug,
+            f'kind {kind.label} comes as a file: name it in "store", "configMap", "image" or "job", not in "value".',
+        )
+    schema = socket.schema_ if socket.schema_ and is_bounded(socket.schema_, value) else None
+    why = check_value(kind, value, schema)
+    return invalid(slug, why) if why else None
+
+
+def _check_size(inputs: Sequence[JobInput], handed: Sequence[RunInput]) -> Refused | None:
+    # As the plan carries them: JSON text inside JSON.
+    values = [each.value for each in inputs if each.has_value]
+    texts = map(dump_json, [*values, *(each.value for each in handed if each.path is None)])
+    size = sum(len(dump_json(text).encode("utf-8", "surrogatepass")) for text in texts)
+    if size > MAX_VALUES_BYTES:
+        return refused(Reason.INPUT_TOO_LARGE, bytes=size, limit=MAX_VALUES_BYTES)
     return None
 
 
-def _check_size(inputs: list[JobInput]) -> Refused | None:
-    # As the plan carries them: JSON text inside JSON.
-    texts = [dump_json(each.value) for each in inputs if each.has_value]
-    size = sum(len(dump_json(text).encode("utf-8", "surrogatepass")) for text in texts)
-    if size > MAX_VALUES_BYTES:
-        return _refused(Reason.INPUT_TOO_LARGE, bytes=size, limit=MAX_VALUES_BYTES)
+def _check_secrets(inputs: Sequence[JobInput]) -> Refused | None:
+    secrets: set[str] = set()
+    for each in inputs:
+        secrets.update(secret.name for secret in (each.image.pull_secrets if each.image else ()))
+        if len(secrets) > MAX_PULL_SECRETS:
+            why = f"the images of the inputs name more than {MAX_PULL_SECRETS} pullSecrets together."
+            return invalid(each.slug, why)
     return None
 
 
@@ -128,7 +153,7 @@ def _output_store(spec: AlgorithmJobSpec, stores: Mapping[str, DataStoreSpec]) -
     defaults = sorted(name for name, store in stores.items() if store.default)
     if len(defaults) > 1:
         listed = ", ".join(defaults)
-        return _waiting(
+        return waiting(
             Reason.STORE_NOT_READY,
             store=defaults[0],
             why=f"{listed} all say default: true. Name one in outputStore, or an admin leaves it at one.",
@@ -143,15 +168,3 @@ def _needs_store(interface: Interface) -> Socket | None:
         if kind is None or kind.super_kind is not SuperKind.VALUE or not socket.store_in_status:
             return socket
     return None
-
-
-def _invalid(given: JobInput, why: str) -> Refused:
-    return _refused(Reason.INPUT_INVALID, slug=given.slug, why=why)
-
-
-def _refused(reason: Reason, **facts: object) -> Refused:
-    return Refused(reason, sentence(reason, **facts))
-
-
-def _waiting(reason: Reason, **facts: object) -> Waiting:
-    return Waiting(reason, sentence(reason, **facts))

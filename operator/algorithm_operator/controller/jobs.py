@@ -119,6 +119,7 @@ async def _world(job: Job, context: Context) -> World:
         settings=context.settings.pods,
         algorithm=_read("Algorithm", Algorithm.of, wanted, unreadable) if wanted is not None else None,
         stores={name: spec for name, spec in stores.items() if spec is not None},
+        jobs=_jobs_waited_for(job, context, unreadable),
         unreadable=unreadable,
         pods=runs,
         salvage=salvaging,
@@ -128,6 +129,16 @@ async def _world(job: Job, context: Context) -> World:
         policies=list(store.by_namespace(NETWORK_POLICIES, namespace)),
         targets=_targets(context),
     )
+
+
+def _jobs_waited_for(job: Job, context: Context, unreadable: dict[str, str]) -> dict[str, AlgorithmJobStatus]:
+    """The status of the jobs whose outputs are inputs, until what they are is fixed in the job's own status."""
+    if job.status.algorithm is not None:
+        return {}
+    wanted = dict.fromkeys(given.job.name for given in job.spec.inputs if given.job is not None)
+    bodies = (context.store.get(ALGORITHM_JOBS, job.namespace, name) for name in wanted)
+    found = [_read("AlgorithmJob", Job.of, body, unreadable) for body in bodies if body is not None]
+    return {other.name: other.status for other in found if other is not None}
 
 
 async def _events(namespace: str, pod_uid: str, context: Context) -> list[Object]:

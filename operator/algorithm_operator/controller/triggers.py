@@ -37,6 +37,8 @@ def keys_of(change: Change, store: Store) -> Iterator[Key]:
     namespace, name = change.namespace, change.name
     if change.resource == ALGORITHM_JOBS:
         yield Key("AlgorithmJob", namespace, name)
+        if _has_ended(change):
+            yield from _waiting_jobs(store, namespace, after=name)
     elif change.resource == ALGORITHMS:
         yield Key("Algorithm", namespace, name)
         yield from _waiting_jobs(store, namespace, algorithm=name)
@@ -75,12 +77,26 @@ def everything(store: Store) -> Iterator[Key]:
             yield Key("AlgorithmJob", body["metadata"]["namespace"], job)
 
 
-def _waiting_jobs(store: Store, namespace: str, algorithm: str | None = None) -> Iterator[Key]:
+def _waiting_jobs(
+    store: Store, namespace: str, algorithm: str | None = None, after: str | None = None
+) -> Iterator[Key]:
+    """The unfinished jobs: all of them, those of that Algorithm, or those with an input from job `after`."""
     for body in store.by_namespace(ALGORITHM_JOBS, namespace):
-        wanted = ((body.get("spec") or {}).get("algorithmRef") or {}).get("name")
+        spec = body.get("spec") or {}
+        wanted = (spec.get("algorithmRef") or {}).get("name")
         finished = (body.get("status") or {}).get("state") in TERMINAL
-        if not finished and algorithm in (None, wanted):
+        if finished or algorithm not in (None, wanted):
+            continue
+        sources = [(each.get("job") or {}).get("name") for each in spec.get("inputs") or []]
+        if after is None or after in sources:
             yield Key("AlgorithmJob", namespace, _name(body))
+
+
+def _has_ended(change: Change) -> bool:
+    before, after = (
+        ((body or {}).get("status") or {}).get("state") for body in (change.before, change.after)
+    )
+    return after in TERMINAL and before not in TERMINAL
 
 
 def _spec_changed(change: Change) -> bool:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from algorithm_operator.api.conditions import ConditionType, find
 from algorithm_operator.api.job import AlgorithmJobStatus, State
 from algorithm_operator.api.reasons import Reason, sentence
-from algorithm_operator.contract.accept import Accepted, Refused, accept
-from algorithm_operator.contract.accept import Waiting as Held
+from algorithm_operator.api.text import quoted
+from algorithm_operator.contract.accept import Accepted, accept
+from algorithm_operator.contract.outcome import Refused
+from algorithm_operator.contract.outcome import Waiting as Held
 from algorithm_operator.contract.plan import MAX_PLAN_BYTES
 from algorithm_operator.core import attempt
 from algorithm_operator.core.ending import cut, failed, set_condition, without_waits
+from algorithm_operator.core.inputs import stores_of_inputs
 from algorithm_operator.core.verdict import Verdict
 from algorithm_operator.core.world import Algorithm, Decision, World, stamp
 
@@ -59,13 +62,15 @@ def admit(world: World) -> Decision:
         return _held(
             world, Reason.ALGORITHM_NOT_READY, sentence(Reason.ALGORITHM_NOT_READY, algorithm=wanted, why=why)
         )
-    for store in attempt.stores_of(job.spec, job.spec.output_store.name if job.spec.output_store else None):
-        if (why := world.unreadable.get(f"DataStore/{store}")) is not None:
-            return _held(
-                world, Reason.STORE_NOT_READY, sentence(Reason.STORE_NOT_READY, store=store, why=why)
-            )
+    if held := _unreadable(world):
+        return held
     outcome = accept(
-        spec=job.spec, algorithm_spec=algorithm.spec, stores=world.stores, namespace=job.namespace
+        job=job.name,
+        spec=job.spec,
+        algorithm_spec=algorithm.spec,
+        stores=world.stores,
+        jobs=world.jobs,
+        namespace=job.namespace,
     )
     match outcome:
         case Refused(reason, message):
@@ -74,6 +79,25 @@ def admit(world: World) -> Decision:
             return _held(world, reason, message)
         case Accepted():
             return _accepted(world, algorithm, outcome)
+
+
+def _unreadable(world: World) -> Decision | None:
+    """What this version cannot read of all that the job names."""
+    spec = world.job.spec
+    made = [status.algorithm.output_store for status in world.jobs.values() if status.algorithm is not None]
+    for store in [*stores_of_inputs(spec.inputs, ()), spec.output_store and spec.output_store.name, *made]:
+        if (why := world.unreadable.get(f"DataStore/{store}")) is not None:
+            return _held(
+                world, Reason.STORE_NOT_READY, sentence(Reason.STORE_NOT_READY, store=store, why=why)
+            )
+    for given in spec.inputs:
+        if (
+            given.job is not None
+            and (why := world.unreadable.get(f"AlgorithmJob/{given.job.name}")) is not None
+        ):
+            facts = {"slug": given.slug, "job": quoted(given.job.name), "why": why}
+            return _held(world, Reason.INPUT_PENDING, sentence(Reason.INPUT_PENDING, **facts))
+    return None
 
 
 def _not_ready(algorithm: Algorithm) -> str | None:
@@ -107,6 +131,8 @@ def _accepted(world: World, algorithm: Algorithm, outcome: Accepted) -> Decision
         interface=outcome.interface,
         time_limit_seconds=outcome.time_limit_seconds,
         output_store=outcome.output_store,
+        given=job.spec.inputs,
+        handed=outcome.inputs,
     )
     planned = attempt.plan(
         namespace=job.namespace,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Sequence
 
 from algorithm_operator.api.algorithm import (
     AlgorithmSpec,
@@ -13,15 +13,13 @@ from algorithm_operator.api.algorithm import (
 )
 from algorithm_operator.api.interface import Interface
 from algorithm_operator.api.job import AlgorithmJobSpec, JobInput
-from algorithm_operator.api.run import RunModel, RunSnapshot
+from algorithm_operator.api.run import RunInput, RunModel, RunSnapshot
 from algorithm_operator.contract.plan import (
     Command,
     Isolation,
     Limits,
     Plan,
     PlannedAlgorithm,
-    PlannedFile,
-    PlannedInput,
     PlannedJob,
     PlannedModel,
     PlannedOutputStore,
@@ -30,6 +28,7 @@ from algorithm_operator.contract.plan import (
 from algorithm_operator.contract.sockets import planned_socket
 from algorithm_operator.core import names, quantity
 from algorithm_operator.core.containers import stage_resources
+from algorithm_operator.core.inputs import planned_inputs, stores_of_inputs
 from algorithm_operator.core.seal import canonical
 from algorithm_operator.core.settings import PodSettings
 
@@ -44,8 +43,13 @@ def snapshot(
     interface: Interface,
     time_limit_seconds: int,
     output_store: str | None,
+    given: Sequence[JobInput],
+    handed: Sequence[RunInput],
 ) -> RunSnapshot:
-    """What the job will run, whatever happens to the Algorithm later. The Algorithm must be ready."""
+    """What the job will run, whatever happens to the Algorithm later. The Algorithm must be ready.
+
+    `given`: the inputs of the job; `handed`: what other jobs have made of them.
+    """
     image = status.image
     if image is None:
         raise ValueError(f"Algorithm {name} is not resolved")
@@ -59,9 +63,10 @@ def snapshot(
         cmd=image.cmd,
         user=_user(spec, image),
         home=image.home if spec.security.user is None else None,
-        pull_secrets=_pull_secrets(spec),
+        pull_secrets=_pull_secrets(spec, given),
         model=_model(spec, status),
         interface=interface,
+        inputs=list(handed),
         resources=spec.resources,
         time_limit_seconds=time_limit_seconds,
         collect_seconds=spec.collect_seconds,
@@ -81,12 +86,15 @@ def _user(spec: AlgorithmSpec, image: ResolvedImage) -> User | None:
     )
 
 
-def _pull_secrets(spec: AlgorithmSpec) -> list[ObjectRef]:
-    """The secrets of the image and of its model, each once."""
-    both = [spec.image, *([spec.model.image] if spec.model is not None and spec.model.image else [])]
-    return [
-        ObjectRef(name=name) for name in dict.fromkeys(s.name for each in both for s in each.pull_secrets)
+def _pull_secrets(spec: AlgorithmSpec, given: Sequence[JobInput]) -> list[ObjectRef]:
+    """The secrets of the image, of its model and of the inputs, each once."""
+    images = [
+        spec.image,
+        spec.model.image if spec.model is not None else None,
+        *(each.image for each in given),
     ]
+    secrets = [secret.name for image in images if image is not None for secret in image.pull_secrets]
+    return [ObjectRef(name=name) for name in dict.fromkeys(secrets)]
 
 
 def _model(spec: AlgorithmSpec, status: AlgorithmStatus) -> RunModel | None:
@@ -119,11 +127,6 @@ def plan(
     settings: PodSettings,
 ) -> Plan:
     """The plan of one attempt."""
-    by_slug = {given.slug: given for given in spec.inputs}
-    inputs = [
-        _planned_input(index, by_slug[socket.slug], planned_socket(socket, namespace, run.interface))
-        for index, socket in enumerate(run.interface.inputs)
-    ]
     folder, log_store = names.attempt_folder(job, job_uid, attempt), run.log_policy.store
     made = Plan(
         job=PlannedJob(namespace=namespace, name=job, uid=job_uid, attempt=attempt),
@@ -135,7 +138,7 @@ def plan(
             interface=run.interface.name,
         ),
         command=Command(entrypoint=run.entrypoint, cmd=run.cmd, home=run.home),
-        inputs=inputs,
+        inputs=planned_inputs(spec, run, namespace),
         outputs=[planned_socket(socket, namespace, run.interface) for socket in run.interface.outputs],
         model=_planned_model(run),
         output_store=PlannedOutputStore(name=run.output_store, folder=folder) if run.output_store else None,
@@ -166,23 +169,6 @@ def text(planned: Plan) -> str:
     return canonical(planned.wire())
 
 
-def _planned_input(index: int, given: JobInput, socket: object) -> PlannedInput:
-    if given.store is None:
-        return PlannedInput.model_validate(
-            {"socket": socket, "value_json": json.dumps(given.value, ensure_ascii=False, allow_nan=False)}
-        )
-    files = [
-        PlannedFile(
-            mount=f"{names.STORES_MOUNT}/{index}/{number}",
-            path=path,
-            store=given.store.name,
-            folder=path.endswith("/"),
-        )
-        for number, path in enumerate(given.store.paths)
-    ]
-    return PlannedInput.model_validate({"socket": socket, "files": files})
-
-
 def _planned_model(run: RunSnapshot) -> PlannedModel | None:
     if run.model is None:
         return None
@@ -211,14 +197,9 @@ def _limits(run: RunSnapshot) -> Limits:
     )
 
 
-def stores_of(spec: AlgorithmJobSpec, output_store: str | None) -> list[str]:
-    """The DataStores that the job itself names, each once."""
-    inputs = [given.store.name for given in spec.inputs if given.store is not None]
-    return list(dict.fromkeys([*inputs, *([output_store] if output_store else [])]))
-
-
 def stores_of_run(spec: AlgorithmJobSpec, run: RunSnapshot) -> list[str]:
     """The DataStores that the job's Pod mounts, each once: the job's own, and those of its algorithm."""
+    outputs = [run.output_store] if run.output_store is not None else []
     model = [run.model.store.name] if run.model is not None and run.model.store is not None else []
     logs = [run.log_policy.store.name] if run.log_policy.store is not None else []
-    return list(dict.fromkeys([*stores_of(spec, run.output_store), *model, *logs]))
+    return list(dict.fromkeys([*stores_of_inputs(spec.inputs, run.inputs), *outputs, *model, *logs]))

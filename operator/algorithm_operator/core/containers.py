@@ -7,7 +7,7 @@ from typing import Any
 
 from algorithm_operator.api.run import RunSnapshot
 from algorithm_operator.contract.plan import Plan
-from algorithm_operator.core import names, quantity, scratch
+from algorithm_operator.core import inputs, names, quantity, scratch
 from algorithm_operator.core.settings import PodSettings
 
 Body = dict[str, Any]
@@ -73,7 +73,7 @@ def mount(volume: str, path: str, *, read_only: bool = False, sub_path: str | No
 
 
 def stage_mounts(plan: Plan, volume_of: Mapping[str, str]) -> list[Body]:
-    """What `stage` sees: of the stores exactly the files and folders that the job names."""
+    """What `stage` sees: of the stores exactly the files and folders that the job names; images whole."""
     mounts = [
         mount("plan", names.PLAN_MOUNT, read_only=True),
         mount("input", names.INPUT_MOUNT),
@@ -85,6 +85,7 @@ def stage_mounts(plan: Plan, volume_of: Mapping[str, str]) -> list[Body]:
             if file.store is not None:
                 path = file.path.rstrip("/")
                 mounts.append(mount(volume_of[file.store], file.mount, read_only=True, sub_path=path))
+    mounts += [mount(volume, path, read_only=True) for path, volume in inputs.mounts(plan).items()]
     if (model := plan.model) is not None:
         mounts.append(mount("model", names.MODEL_MOUNT))
         if model.store is None:

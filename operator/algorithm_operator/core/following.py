@@ -58,7 +58,8 @@ def follow(world: World, number: int, pod: Object) -> Decision:
     if is_overdue(facts, world):
         verdict = Verdict(Reason.NODE_LOST, sentence(Reason.NODE_LOST, node=facts.node))
         return end_attempt(world, status, number, verdict)
-    held = waiting.explain(facts, world.run, world.nodes, world.stores, world.settings, world.events)
+    mounted = [given.image.reference for given in world.job.spec.inputs if given.image is not None]
+    held = waiting.explain(facts, world.run, world.nodes, world.stores, world.settings, world.events, mounted)
     if (
         held is not None
         and held.ends_as is not None

@@ -10,7 +10,7 @@ from algorithm_operator.api.base import API_VERSION
 from algorithm_operator.api.datastore import DataStoreSpec
 from algorithm_operator.api.run import RunSnapshot
 from algorithm_operator.contract.plan import Plan
-from algorithm_operator.core import attempt, names, seal
+from algorithm_operator.core import attempt, inputs, names, seal
 from algorithm_operator.core.containers import (
     algorithm_container,
     collect_mounts,
@@ -163,6 +163,7 @@ def run_pod(plan: Plan, run: RunSnapshot, stores: Mapping[str, DataStoreSpec], s
             *({"name": name, "emptyDir": {}} for name in ("runner", "input", "scratch")),
             *scratch_volumes(run.resources),
             *_model_volumes(run),
+            *inputs.volumes(plan),
             *store_volumes,
         ],
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -90,9 +90,10 @@ def explain(
     stores: Mapping[str, DataStoreSpec],
     settings: PodSettings,
     events: Iterable[Event] | None = None,
+    mounted: Sequence[str] = (),
 ) -> Waiting | None:
     """What the attempt waits for, or None if it moves. `nodes` is None where the operator may not list them;
-    `events` are those of the Pod, where they were asked for."""
+    `events` are those of the Pod, where they were asked for; `mounted`: the images that inputs come from."""
     if facts.node is None:
         return _unscheduled(facts, run, nodes, stores, settings) if facts.unschedulable else None
     containers = (
@@ -103,12 +104,14 @@ def explain(
     for name, image, container in containers:
         if container.phase is Phase.WAITING and container.reason in PULL_ERRORS | CREATE_ERRORS:
             why = container.message or container.reason
+            image = next((each for each in mounted if each in why), image)
             return _stuck(name, image, why, facts, settings, is_pull=container.reason in PULL_ERRORS)
     told = last_warning(events or ())
     if told is None:
         return None
     name = told.container or ("stage" if facts.stage.finished_at is None else "algorithm")
     image = next((image for known, image, _ in containers if known == name), run.image)
+    image = next((each for each in mounted if each in told.message), image)
     return _stuck(name, image, told.message, facts, settings, is_pull=told.is_pull)
 
 

@@ -79,10 +79,11 @@ class World:
     """All that a decision about one job may look at.
 
     `pods`, `salvage`: its run and salvage Pods by attempt. `foreign`: Pods of an earlier job of the same name.
-    `unreadable`: why an Algorithm or DataStore of the namespace could not be read, by "Kind/name". `restricted`:
-    whether the namespace enforces the restricted Pod Security Standard. `targets`: what the gate must find closed;
-    None while the canary is not proven alive. `nodes`: None where they may not be listed or were not needed yet.
-    `events`: those about the Pod of the open attempt; None where they were not needed.
+    `jobs`: the status of each other job whose output the job waits to have as an input.
+    `unreadable`: why an Algorithm, a DataStore or another job of the namespace could not be read, by "Kind/name".
+    `restricted`: whether the namespace enforces the restricted Pod Security Standard. `targets`: what the gate must
+    find closed; None while the canary is not proven alive. `nodes`: None where they may not be listed or were not
+    needed yet. `events`: those about the Pod of the open attempt; None where they were not needed.
     """
 
     job: Job
@@ -90,6 +91,7 @@ class World:
     settings: PodSettings
     algorithm: Algorithm | None = None
     stores: Mapping[str, DataStoreSpec] = field(default_factory=dict)
+    jobs: Mapping[str, AlgorithmJobStatus] = field(default_factory=dict)
     unreadable: Mapping[str, str] = field(default_factory=dict)
     pods: Mapping[int, Object] = field(default_factory=dict)
     salvage: Mapping[int, Object] = field(default_factory=dict)

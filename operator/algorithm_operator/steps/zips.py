@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
@@ -46,6 +47,10 @@ def extract(source: int, tree: Tree) -> str:
         raise ZipError("Contents of zip file too large: its directory needs too much memory") from None
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, UnicodeError) as error:
         raise ZipError(f"Input zip file could not be extracted: {shown(str(error), 128)}") from error
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        raise ZipError("Input zip file could not be extracted: it points before its own beginning") from error
     except TreeTooLargeError as error:
         raise ZipError(f"Contents of zip file too large: {error}") from error
     except TreeError as error:
@@ -86,8 +91,10 @@ def _names(members: Sequence[zipfile.ZipInfo]) -> list[str]:
     short = [name[len(shared) + 1 :] if shared else name for name in names]
     seen: dict[str, str] = {_RESERVED: _RESERVED}
     for name in short:
-        if (other := seen.setdefault(name.casefold(), name)) is not name:
+        if name.casefold() in seen:
+            other = seen[name.casefold()]
             raise ZipError(f"Zip file contains invalid paths: {quoted(name)} clashes with {quoted(other)}")
+        seen[name.casefold()] = name
     return short
 
 

@@ -82,6 +82,36 @@ def test_run_succeeds(
     assert '{"ml": 3}' in capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("with_store")
+def test_local_files_and_folders_go_to_the_store_first(
+    call: Call, cluster: MemoryCluster, store: StoreClient, tmp_path: Path
+) -> None:
+    cluster.objects[Kind.ALGORITHMS, "brain"] = algorithm(IMAGE)
+    (tmp_path / "series").mkdir()
+    (tmp_path / "series/1.dcm").write_text("one")
+    (tmp_path / "IM2").write_text("two")
+    given = ("-i", f"t1-mri=@{tmp_path}/series", "-i", f"t1-mri=@{tmp_path}/IM2")
+    assert call("run", "brain", *given, "--name", "one", "--no-wait", "--to", "imaging:up") == 0
+    assert spec_of(cluster, "one")["inputs"] == [
+        {
+            "slug": "t1-mri",
+            "store": {"name": "imaging", "paths": ["up/one/t1-mri/series/", "up/one/t1-mri/IM2"]},
+        }
+    ]
+    assert sorted(store.files("up")) == ["up/one/t1-mri/IM2", "up/one/t1-mri/series/1.dcm"]
+
+
+@pytest.mark.usefixtures("with_store")
+def test_local_files_that_the_kind_does_not_take_are_not_sent(
+    call: Call, cluster: MemoryCluster, store: StoreClient, tmp_path: Path, capsys: Any
+) -> None:
+    cluster.objects[Kind.ALGORITHMS, "brain"] = algorithm(IMAGE)
+    (tmp_path / "t1.png").write_text("one")
+    assert call("run", "brain", "-i", f"t1-mri=@{tmp_path}/t1.png", "--to", "imaging:up") == 2
+    assert "kind Image takes files that end with .mha" in capsys.readouterr().err
+    assert store.files("") == []
+
+
 def test_run_fails(call: Call, finishing: Callable[..., None], capsys: Any) -> None:
     finishing(state="Failed", reason="ExitCode", message=f"ended with 3: {EVIL}", blame="algorithm")
     assert call("run", "brain", "-i", "a=1", "--name", "one") == 1
@@ -275,6 +305,7 @@ def test_help_needs_no_cluster(call: Call, monkeypatch: pytest.MonkeyPatch, caps
         "cancel",
         "suspend",
         "resume",
+        "sockets",
         "version",
     ):
         assert command in listed

@@ -109,6 +109,21 @@ def test_a_folder_a_case(tmp_path: Path, interfaces: list[Interface]) -> None:
         cases_of_folder(tmp_path, WISH, (), interfaces, PLACE)
 
 
+def test_a_folder_of_an_image_in_a_folder_of_a_case(tmp_path: Path, interfaces: list[Interface]) -> None:
+    series = tmp_path / "case/t1-mri"
+    series.mkdir(parents=True)
+    for name in ("1.dcm", "2.dcm"):
+        (series / name).write_text(name)
+    (case,) = cases_of_folder(tmp_path, WISH, (SMOOTHING,), interfaces, PLACE)
+    (path,) = case.inputs[1]["store"]["paths"]
+    assert path.startswith("cases/case/")
+    assert path.endswith("/t1-mri/")
+    assert [upload.source.path for upload in case.uploads] == [f"{path}1.dcm", f"{path}2.dcm"]
+    (series / "2.dcm").write_text("other")
+    (other,) = cases_of_folder(tmp_path, WISH, (SMOOTHING,), interfaces, PLACE)
+    assert other.job != case.job
+
+
 def test_the_one_image_is_meant(tmp_path: Path, interfaces: list[Interface]) -> None:
     (tmp_path / "a.mha").write_bytes(b"a")
     (case,) = cases_of_folder(tmp_path, WISH, (), interfaces, PLACE)

@@ -1,14 +1,17 @@
 """What people are told about a job: for every reason of the catalogue, whatever it carries."""
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from algorithm_operator.api.reasons import CATALOGUE, Reason
+from algorithm_operator.api.run import RunInput
 from algorithm_operator.cli.advice import ADVICE, advice
 from algorithm_operator.cli.explain import explain, waits_for, warnings
 from algorithm_operator.cli.jobs import Job, job_of
+from tests.unit.core.builders import run
 
 TIME = "2026-11-22T20:00:00Z"
 EVIL = "\x1b[2J[red]x\n\u202e"
@@ -202,3 +205,24 @@ def test_what_tenants_write_is_escaped() -> None:
     )
     text = "".join([found.verdict, str(found.fault), *found.evidence, str(found.advice)])
     assert not set(text) & set("\x1b\n\u202e")
+
+
+def test_where_inputs_come_from() -> None:
+    places = [
+        {"slug": "a", "store": {"name": "cases", "paths": ["1.mhd", "1.raw"]}},
+        {"slug": "b", "configMap": {"name": "small", "key": "b.json"}},
+        {"slug": "c", "image": {"reference": "cases@sha256:1", "path": "c/"}},
+        {"slug": "d", "job": {"name": "first", "output": "tissues"}},
+        {"slug": "e", "value": 1},
+    ]
+    one = job(algorithm=None)
+    spec = one.spec.model_validate({"algorithmRef": {"name": "brain"}, "inputs": places})
+    made = RunInput(slug="d", job="first", output="tissues", store="results", path="x/t.mha")
+    status = one.status.model_copy(update={"algorithm": run().model_copy(update={"inputs": [made]})})
+    found = explain(replace(one, spec=spec, status=status))
+    assert [line for line in found.evidence if line.startswith("input ")] == [
+        "input a: cases:1.mhd, 1.raw",
+        "input b: configmap:small/b.json",
+        "input c: image:cases@sha256:1:c/",
+        "input d: job:first/tissues, which is results:x/t.mha",
+    ]

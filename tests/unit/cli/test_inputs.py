@@ -1,11 +1,14 @@
 """What people type after --input, and what it becomes."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from algorithm_operator.cli.errors import UsageError
 from algorithm_operator.cli.inputs import Place, parse_input, parse_inputs, parse_place
+
+IMAGE = "registry.example.org:5000/cases@sha256:" + "a" * 64
 
 
 def stored(store: str, path: str) -> dict[str, Any]:
@@ -36,6 +39,13 @@ def stored(store: str, path: str) -> dict[str, Any]:
         ("cases:001/age.json", "Integer", stored("cases", "001/age.json")),
         ("cases:001/t1.mha", "Image", stored("cases", "001/t1.mha")),
         ("cases:001/dicom/", "Image", stored("cases", "001/dicom/")),
+        ("job:first/tissues", "Image", {"job": {"name": "first", "output": "tissues"}}),
+        ("job:first/note", "String", {"job": {"name": "first", "output": "note"}}),
+        ('"job:first/note"', "String", {"value": "job:first/note"}),
+        ("configmap:small/age.json", "Integer", {"configMap": {"name": "small", "key": "age.json"}}),
+        ("configmap:left/lung", "String", {"value": "configmap:left/lung"}),
+        (f"image:{IMAGE}:001/t1.mha", "Image", {"image": {"reference": IMAGE, "path": "001/t1.mha"}}),
+        (f"image:{IMAGE}:age.json", "Integer", {"image": {"reference": IMAGE, "path": "age.json"}}),
         # Without an Algorithm to ask.
         ("cases:001/t1.mha", None, stored("cases", "001/t1.mha")),
         ("hello", None, {"value": "hello"}),
@@ -72,11 +82,30 @@ def test_missing_file_is_named(tmp_path: Any) -> None:
         (["t1=cases:../t1.mha"], 'contains ".."'),
         (["t1=cases:/t1.mha"], 'begins with "/"'),
         (["t1=cases:"], "is of kind Image"),
+        (["t1=image:cases:latest:t1.mha"], "write image:NAME@sha256:DIGEST:PATH"),
+        (["t1=job:first"], "write job:NAME/OUTPUT"),
+        (["t1=cases:a.mhd", "t1=other:a.raw"], '"t1" is given twice'),
+        (["t1=@a.mhd", "t1=cases:a.raw"], '"t1" is given twice'),
+        (["t1=cases:a.raw", "t1=@a.mhd"], "is of kind Image"),
     ],
 )
 def test_refused(given: list[str], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         parse_inputs(given, {"t1": "Image"})
+
+
+def test_several_files_of_one_input() -> None:
+    parsed = parse_inputs(["t1=cases:a.mhd", "t1=cases:a.raw", "s=1"], {"t1": "Image"})
+    assert parsed.inputs == [
+        {"slug": "t1", "store": {"name": "cases", "paths": ["a.mhd", "a.raw"]}},
+        {"slug": "s", "value": 1},
+    ]
+
+
+def test_local_files_are_kept_for_the_upload() -> None:
+    parsed = parse_inputs(["t1=@a.mhd", "t1=@b/a.raw", "n=1"], {"t1": "Image", "n": "Float"})
+    assert parsed.local == {"t1": [Path("a.mhd"), Path("b/a.raw")]}
+    assert parsed.inputs == [{"slug": "n", "value": 1}]
 
 
 def test_terminal_codes_in_a_slug_are_escaped() -> None:

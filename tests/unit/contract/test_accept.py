@@ -6,9 +6,10 @@ import pytest
 
 from algorithm_operator.api.algorithm import AlgorithmSpec
 from algorithm_operator.api.datastore import DataStoreSpec
-from algorithm_operator.api.job import AlgorithmJobSpec
+from algorithm_operator.api.job import AlgorithmJobSpec, AlgorithmJobStatus
 from algorithm_operator.api.reasons import Reason
-from algorithm_operator.contract.accept import Accepted, Refused, Waiting, accept
+from algorithm_operator.contract.accept import Accepted, accept
+from algorithm_operator.contract.outcome import Refused, Waiting
 from algorithm_operator.contract.plan import MAX_VALUES_BYTES
 
 MRI = {"slug": "t1-mri", "kind": "Image"}
@@ -16,6 +17,7 @@ SMOOTHING = {"slug": "smoothing", "kind": "Float"}
 TISSUES = {"slug": "tissues", "kind": "Segmentation", "overlaySegments": [{"name": "CSF", "voxelValue": 1}]}
 RESULTS = {"slug": "results", "kind": "Anything", "storeInStatus": True}
 
+IMAGE = "registry.example.org/cases@sha256:" + "a" * 64
 MRI_GIVEN = {"slug": "t1-mri", "store": {"name": "cases", "paths": ["case-001/t1.mha"]}}
 SMOOTHING_GIVEN = {"slug": "smoothing", "value": 1.5}
 
@@ -47,16 +49,48 @@ def settle(
     spec: AlgorithmJobSpec,
     algorithm_spec: AlgorithmSpec = BRAIN,
     stores: dict[str, DataStoreSpec] | None = None,
+    jobs: dict[str, AlgorithmJobStatus] | None = None,
 ) -> Accepted | Refused | Waiting:
     return accept(
+        job="case-001",
         spec=spec,
         algorithm_spec=algorithm_spec,
         stores=STORES if stores is None else stores,
+        jobs=jobs or {},
         namespace="imaging",
     )
 
 
+POINTS = {
+    "type": "Multiple points",
+    "version": {"major": 1, "minor": 0},
+    "points": [{"point": [1.0, 2.0, 3.0]}],
+}
 TO_RESULTS = {"outputStore": {"name": "results"}}
+
+
+SCHEMAS: dict[str, tuple[dict[str, Any], object, str | None]] = {
+    "fulfilled": ({"maximum": 2}, 1.5, None),
+    "not fulfilled": (
+        {"maximum": 1},
+        1.5,
+        "JSON does not fulfill schema: instance is 1.5, and maximum is 1.",
+    ),
+    "of unknown length: for stage to say": ({"allOf": [{"$ref": "#/allOf/0"}]}, 1.5, None),
+}
+
+
+@pytest.mark.parametrize(("schema", "value", "says"), SCHEMAS.values(), ids=SCHEMAS)
+def test_a_value_fulfils_its_sockets_schema_too(
+    schema: dict[str, Any], value: object, says: str | None
+) -> None:
+    spec = algorithm(([{**SMOOTHING, "schema": schema}], [RESULTS]))
+    settled = settle(job({"slug": "smoothing", "value": value}), spec)
+    if says is None:
+        assert isinstance(settled, Accepted)
+    else:
+        assert isinstance(settled, Refused)
+        assert says in settled.message
 
 
 def test_a_whole_job_is_accepted_with_what_it_will_run() -> None:
@@ -138,12 +172,50 @@ REFUSED = {
         ['"t1-mri"', '"../other/t1.mha"', '".."'],
     ),
     "absolute": (job(at("/t1.mha"), SMOOTHING_GIVEN), Reason.PATH_INVALID, ['begins with "/"']),
-    "two paths": (job(at("a.mha", "b.mha"), SMOOTHING_GIVEN), Reason.INPUT_INVALID, ["one path, not 2"]),
-    "wrong suffix": (job(at("t1.nii.gz"), SMOOTHING_GIVEN), Reason.INPUT_INVALID, [".mha", '"t1.nii.gz"']),
+    "one path twice": (
+        job(at("a.dcm", "a.dcm"), SMOOTHING_GIVEN),
+        Reason.INPUT_INVALID,
+        ['the path "a.dcm" stands there twice'],
+    ),
+    "two paths for a number": (
+        job(MRI_GIVEN, {"slug": "smoothing", "store": {"name": "cases", "paths": ["a.json", "b.json"]}}),
+        Reason.INPUT_INVALID,
+        ["kind Float takes one path, not 2"],
+    ),
+    "wrong suffix": (
+        job(at("t1.png"), SMOOTHING_GIVEN),
+        Reason.INPUT_INVALID,
+        ["files that end with .mha, .mhd", ".tiff or .dcm", "a folder of one image", '"t1.png" is none'],
+    ),
+    "wrong suffix of a key": (
+        job({"slug": "t1-mri", "configMap": {"name": "m", "key": "t1.txt"}}, SMOOTHING_GIVEN),
+        Reason.INPUT_INVALID,
+        ['"t1.txt" is none'],
+    ),
+    "the kubelet's own key": (
+        job({"slug": "t1-mri", "configMap": {"name": "m", "key": "..data"}}, SMOOTHING_GIVEN),
+        Reason.INPUT_INVALID,
+        ['a ConfigMap has no key "..data"'],
+    ),
+    "image by tag": (
+        job({"slug": "t1-mri", "image": {"reference": "a/b:1", "path": "t1.mha"}}, SMOOTHING_GIVEN),
+        Reason.INPUT_INVALID,
+        ['"a/b:1" is not named by its digest'],
+    ),
+    "out of the image": (
+        job({"slug": "t1-mri", "image": {"reference": IMAGE, "path": "../t1.mha"}}, SMOOTHING_GIVEN),
+        Reason.PATH_INVALID,
+        ['"../t1.mha"', "the root of the image"],
+    ),
+    "its own output": (
+        job({"slug": "t1-mri", "job": {"name": "case-001", "output": "tissues"}}, SMOOTHING_GIVEN),
+        Reason.INPUT_INVALID,
+        ["a job cannot have its own output as an input"],
+    ),
     "folder for a number": (
         job(MRI_GIVEN, {"slug": "smoothing", "store": {"name": "cases", "paths": ["a/"]}}),
         Reason.INPUT_INVALID,
-        ["is a folder"],
+        ['takes one .json file, and "a/" is a folder'],
     ),
     "time limit": (
         job(MRI_GIVEN, SMOOTHING_GIVEN, timeLimitSeconds=7201),
@@ -222,3 +294,61 @@ def test_a_kind_of_a_newer_version_is_refused_by_name() -> None:
     refused = settle(job({"slug": "x", "value": 1}), newer, {})
     assert isinstance(refused, Refused)
     assert '"Hologram"' in refused.message
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"store": {"name": "cases", "paths": ["t1.mhd", "t1.raw"]}},
+        {"store": {"name": "cases", "paths": ["series/", "more/"]}},
+        {"store": {"name": "cases", "paths": ["T1.NII.GZ"]}},
+        {"store": {"name": "cases", "paths": ["IM0001", "1.2.840.113619.2.55"]}},
+        {"configMap": {"name": "small", "key": "t1.mha"}},
+        {"image": {"reference": IMAGE, "path": "cases/001/"}},
+    ],
+    ids=["header and data", "folders", "upper case", "DICOM without suffix", "ConfigMap", "image"],
+)
+def test_where_an_image_may_come_from(given: dict[str, Any]) -> None:
+    assert isinstance(settle(job({"slug": "t1-mri", **given}, SMOOTHING_GIVEN, **TO_RESULTS)), Accepted)
+
+
+FILES = {
+    "jpg": ("Thumbnail jpg", {"store": {"name": "cases", "paths": ["a.JPG"]}}, None),
+    "jpeg": ("Thumbnail jpg", {"store": {"name": "cases", "paths": ["a.jpeg"]}}, None),
+    "png for jpeg": (
+        "Thumbnail jpg",
+        {"store": {"name": "cases", "paths": ["a.png"]}},
+        "one .jpeg or .jpg file",
+    ),
+    "folder for ZIP": ("ZIP file", {"store": {"name": "cases", "paths": ["a/"]}}, '"a/" is a folder'),
+    "two for ZIP": ("ZIP file", {"store": {"name": "cases", "paths": ["a.zip", "b.zip"]}}, "one path, not 2"),
+    "value for ZIP": ("ZIP file", {"value": {}}, "comes as a file"),
+    "mha for a set": (
+        "DICOM Image Set",
+        {"store": {"name": "cases", "paths": ["a.mha"]}},
+        "end with .dcm or have no",
+    ),
+    "folder for a set": ("DICOM Image Set", {"store": {"name": "cases", "paths": ["a/"]}}, None),
+    "value of a file kind": ("Multiple points", {"value": POINTS}, None),
+}
+
+
+@pytest.mark.parametrize(("kind", "given", "why"), FILES.values(), ids=FILES)
+def test_what_kinds_take(kind: str, given: dict[str, Any], why: str | None) -> None:
+    outcome = settle(job({"slug": "x", **given}), algorithm(([{"slug": "x", "kind": kind}], [RESULTS])))
+    assert isinstance(outcome, Accepted if why is None else Refused)
+    assert why is None or (isinstance(outcome, Refused) and why in outcome.message)
+
+
+def test_pull_secrets_of_all_inputs_are_bounded_together() -> None:
+    slugs = ["a", "b", "c"]
+    three = algorithm(([{"slug": slug, "kind": "Image"} for slug in slugs], [RESULTS]))
+
+    def given(slug: str, secrets: int) -> dict[str, Any]:
+        names = [{"name": f"{slug}-{number}"} for number in range(secrets)]
+        return {"slug": slug, "image": {"reference": IMAGE, "path": "t1.mha", "pullSecrets": names}}
+
+    assert isinstance(settle(job(given("a", 8), given("b", 8), given("c", 0)), three), Accepted)
+    refused = settle(job(given("a", 8), given("b", 8), given("c", 1)), three)
+    assert isinstance(refused, Refused)
+    assert refused.message.startswith('Input "c" is not valid: the images of the inputs name more than 16')

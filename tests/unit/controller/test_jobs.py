@@ -42,7 +42,7 @@ from tests.unit.controller.cluster import (
     Operator,
     cluster_at,
 )
-from tests.unit.core.builders import ALGORITHM, JOB, NOW, POLICY, running, terminated, waiting
+from tests.unit.core.builders import ALGORITHM, JOB, NOW, POLICY, run, running, terminated, waiting
 from tests.unit.core.builders import pod as pod_body
 from tests.unit.kube.fake_api import status as answer
 
@@ -243,6 +243,33 @@ async def test_a_whole_life(cluster: Cluster) -> None:
     assert finalizers(cluster) == []
     assert operator.errors == []
     assert requests(cluster) <= 10, cluster.requests
+
+
+async def test_an_output_of_another_job_is_waited_for_and_then_fixed(
+    cluster: Cluster, operator: Operator
+) -> None:
+    spec = {**copy.deepcopy(JOB["spec"])}
+    spec["inputs"][0] = {"slug": "t1-mri", "job": {"name": "first", "output": "tissues"}}
+    write_job(cluster, **spec)
+    await operator.run()
+    assert (job(cluster).state, job(cluster).reason) == ("Pending", "InputPending")
+
+    made = {"slug": "tissues", "kind": "Segmentation", "path": "first/t.mha", "sha256": "d" * 64}
+    ended = {"state": "Succeeded", "algorithm": run().wire(), "outputs": [made]}
+    cluster.put(ALGORITHM_JOBS, {"metadata": {"name": "first"}, "spec": JOB["spec"], "status": ended})
+    await operator.run()
+    fixed = job(cluster).algorithm
+    assert fixed is not None
+    assert [(each.job, each.store, each.path) for each in fixed.inputs] == [
+        ("first", "results", "first/t.mha")
+    ]
+    assert runs_created(cluster) == [RUN]
+
+    cluster.remove(ALGORITHM_JOBS, "first")
+    await operator.run()
+    assert job(cluster).algorithm == fixed
+    stage = cluster.pods()[0]["spec"]["initContainers"][0]
+    assert "first/t.mha" in [mount.get("subPath") for mount in stage["volumeMounts"]]
 
 
 async def test_own_writes_are_seen_before_the_watch_tells_them(cluster: Cluster, operator: Operator) -> None:

@@ -67,6 +67,16 @@ def test_a_job(store: Store) -> None:
     assert keys(store, ALGORITHM_JOBS, job("old", "a", "Succeeded")) == {"AlgorithmJob/old"}
 
 
+def test_the_end_of_a_job_wakes_those_that_wait_for_its_outputs(store: Store) -> None:
+    waits = job("next", "b")
+    waits["spec"]["inputs"] = [{"slug": "x", "value": 1}, {"slug": "y", "job": {"name": "a2", "output": "z"}}]
+    store.put(ALGORITHM_JOBS, waits)
+    running, done = job("a2", "a", "Running"), job("a2", "a", "Succeeded")
+    assert keys(store, ALGORITHM_JOBS, running, job("a2", "a")) == {"AlgorithmJob/a2"}
+    assert keys(store, ALGORITHM_JOBS, done, running) == {"AlgorithmJob/a2", "AlgorithmJob/next"}
+    assert keys(store, ALGORITHM_JOBS, done, done) == {"AlgorithmJob/a2"}
+
+
 def test_an_algorithm_wakes_its_unfinished_jobs_and_a_new_spec_the_other_algorithms(store: Store) -> None:
     mine = {"Algorithm/a", "AlgorithmJob/a1", "AlgorithmJob/a2"}
     before = thing("a", spec={"x": 1})

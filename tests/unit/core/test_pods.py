@@ -13,7 +13,8 @@ import pytest
 import yaml
 
 from algorithm_operator.api.algorithm import Resources, StorePath
-from algorithm_operator.api.run import RunModel
+from algorithm_operator.api.datastore import DataStoreSpec
+from algorithm_operator.api.run import RunModel, RunSnapshot
 from algorithm_operator.contract.plan import Plan
 from algorithm_operator.core import attempt, names, pods, quantity, seal
 from algorithm_operator.core.storepod import store_pod
@@ -23,18 +24,54 @@ from tests.unit.core.builders import DIGEST, JOB, SETTINGS, STORES, TARGETS, run
 GOLDEN = Path(__file__).parent / "golden"
 
 
-def plan() -> Plan:
-    job = Job.of(JOB)
+def plan(body: dict[str, Any] = JOB, snapshot: RunSnapshot | None = None) -> Plan:
+    """Of the first attempt of a job."""
+    job = Job.of(body)
     return attempt.plan(
         namespace=job.namespace,
         job=job.name,
         job_uid=job.uid,
         attempt=1,
         spec=job.spec,
-        run=run(),
+        run=snapshot or run(),
         targets=TARGETS,
         settings=SETTINGS,
     )
+
+
+IMAGE = f"registry.example.org/cases@{DIGEST}"
+PLACES = [
+    {"slug": "value", "value": {"a": None}},
+    {"slug": "stored", "store": {"name": "cases", "paths": ["series/", "one.dcm"]}},
+    {"slug": "key", "configMap": {"name": "settings", "key": "one.json"}},
+    {"slug": "other-key", "configMap": {"name": "settings", "key": "two.json"}},
+    {"slug": "in-image", "image": {"reference": IMAGE, "path": "t1.mha", "pullSecrets": [{"name": "pull"}]}},
+    {"slug": "folder", "image": {"reference": IMAGE, "path": "series/"}},
+    {"slug": "made", "job": {"name": "first", "output": "tissues"}},
+    {"slug": "told", "job": {"name": "first", "output": "results"}},
+]
+IMAGES = ("stored", "in-image", "folder", "made")
+
+
+def built_of_places() -> dict[str, Any]:
+    """A Pod whose inputs come from all places; both outputs of another job are fixed."""
+    inputs = [
+        {"slug": each["slug"], "kind": "Image" if each["slug"] in IMAGES else "Anything"} for each in PLACES
+    ]
+    interface = {"inputs": inputs, "outputs": [{"slug": "results", "kind": "Anything"}]}
+    made = {
+        "slug": "made",
+        "job": "first",
+        "output": "tissues",
+        "store": "kept",
+        "path": "x/t.mha",
+        "sha256": "d" * 64,
+    }
+    told = {"slug": "told", "job": "first", "output": "results", "value": 2.5}
+    snapshot = RunSnapshot.model_validate({**run().wire(), "interface": interface, "inputs": [made, told]})
+    planned = plan({**JOB, "spec": {**JOB["spec"], "inputs": PLACES}}, snapshot)
+    kept = DataStoreSpec.model_validate({"persistentVolumeClaim": {"claimName": "kept"}})
+    return pods.run_pod(planned, snapshot, {**STORES, "kept": kept}, SETTINGS)
 
 
 def built() -> dict[str, Any]:
@@ -45,6 +82,7 @@ def built() -> dict[str, Any]:
     ("name", "body"),
     [
         ("run-pod", built()),
+        ("run-pod-of-places", built_of_places()),
         ("salvage-pod", pods.salvage_pod(plan(), run(), STORES, SETTINGS)),
         (
             "store-pod",
@@ -107,6 +145,38 @@ def test_stage_mounts_only_the_paths_that_the_job_names_and_collect_only_its_fol
     assert [m["subPath"] for m in kept] == ["case-001/job-uid/1"]
 
 
+def test_inputs_of_all_places_are_mounted_for_stage_alone() -> None:
+    spec = built_of_places()["spec"]
+    volumes = {volume["name"]: volume for volume in spec["volumes"]}
+    assert volumes["config-map-0"]["configMap"] == {
+        "name": "settings",
+        "optional": True,
+        "items": [{"key": "one.json", "path": "one.json"}, {"key": "two.json", "path": "two.json"}],
+    }
+    assert volumes["image-0"]["image"] == {"reference": IMAGE, "pullPolicy": "Always"}
+    (stage, collect), (algorithm,) = spec["initContainers"], spec["containers"]
+    seen = {mount["mountPath"]: mount for mount in stage["volumeMounts"]}
+    for path, name in (("/config-map/0", "config-map-0"), ("/image/0", "image-0")):
+        assert seen[path] == {"name": name, "mountPath": path, "readOnly": True}
+    assert [seen[f"/stores/{place}"]["subPath"] for place in ("1/0", "1/1", "6/0")] == [
+        "series",
+        "one.dcm",
+        "x/t.mha",
+    ]
+    for other in (collect, algorithm):
+        assert not {"config-map-0", "image-0"} & {mount["name"] for mount in other["volumeMounts"]}
+
+
+def test_what_another_job_made_is_planned_as_it_was_fixed() -> None:
+    planned = Plan.model_validate_json(built_of_places()["metadata"]["annotations"][names.ANNOTATION_PLAN])
+    made, told = planned.inputs[-2:]
+    assert made.files is not None
+    assert [(file.store, file.path, file.sha256, file.job) for file in made.files] == [
+        ("kept", "x/t.mha", "d" * 64, "first")
+    ]
+    assert (told.value_json, told.files) == ("2.5", None)
+
+
 def test_the_kubelets_bounds_on_the_disk_are_behind_the_runners() -> None:
     """Above a bound it evicts, and what the job had to say is lost: the runner must come first."""
     spec = built()["spec"]
@@ -138,17 +208,7 @@ MODELS = {
 @pytest.mark.parametrize("source", MODELS)
 def test_the_model_is_unpacked_by_stage_and_read_only_for_the_algorithm(source: str) -> None:
     snapshot = run().model_copy(update={"model": MODELS[source]})
-    job = Job.of(JOB)
-    planned = attempt.plan(
-        namespace=job.namespace,
-        job=job.name,
-        job_uid=job.uid,
-        attempt=1,
-        spec=job.spec,
-        run=snapshot,
-        targets=TARGETS,
-        settings=SETTINGS,
-    )
+    planned = plan(JOB, snapshot)
     spec = pods.run_pod(planned, snapshot, STORES, SETTINGS)["spec"]
     stage, algorithm = spec["initContainers"][0], spec["containers"][0]
     from_where = next(m for m in stage["volumeMounts"] if m["mountPath"] == names.MODEL_SOURCE_MOUNT)

@@ -6,10 +6,10 @@ import struct
 from pathlib import Path
 from typing import Any
 
-import nibabel
+import nibabel as untyped_nibabel
 import numpy as np
 import pytest
-import SimpleITK as sitk
+import SimpleITK
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -20,6 +20,8 @@ from algorithm_operator.steps.readers.reading import Unreadable
 from tests.unit.steps.mha import header, mha
 from tests.unit.steps.reading import LIMIT, staged
 
+nibabel: Any = untyped_nibabel
+sitk: Any = SimpleITK
 OBLIQUE = np.eye(4)
 OBLIQUE[:3, 3] = (-10.5, 20.25, -30)
 OBLIQUE[:3, :3] = np.array([[0.8, -0.6, 0], [0.6, 0.8, 0], [0, 0, 1]]) @ np.diag([1, 2, 3])

@@ -1,4 +1,4 @@
-"""DICOM image sets: the files as they are, each named by its SOPInstanceUID."""
+"""DICOM image sets: the files as they are but for their preamble, each named by its SOPInstanceUID."""
 
 from __future__ import annotations
 
@@ -11,8 +11,12 @@ from algorithm_operator.steps.copying import listed
 from algorithm_operator.steps.failures import bad_input
 from algorithm_operator.steps.layout.folder import Stored
 from algorithm_operator.steps.layout.laid import Laid, Layout, bounds, image_name, image_pk, read, record
+from algorithm_operator.steps.readers import formats
 from algorithm_operator.steps.readers.reading import Given, Unreadable
 from algorithm_operator.steps.sources import Source
+
+_NO_PREAMBLE = bytes(128)
+"""What comes before the magic bytes means nothing in DICOM, but may make the file a program as well."""
 
 
 def lay_out(layout: Layout, socket: PlannedSocket, sources: Sequence[Source]) -> Laid:
@@ -21,13 +25,15 @@ def lay_out(layout: Layout, socket: PlannedSocket, sources: Sequence[Source]) ->
     :raises StepError: a file is none, or of another series, or there twice.
     """
     files = [Given(source.path, source.descriptor, source.size) for source in sources]
-    found = read(socket, sources, lambda: _instances(files), bounds(layout, sources))
+    found = read(
+        socket, sources, lambda: _instances(files), bounds(layout, sources), before=formats.preload_dicom
+    )
     if "unreadable" in found:
         raise bad_input(socket.slug, found["unreadable"])
     digests, size = {}, 0
     for number, uid in found["instances"]:
         path = f"{socket.relative_path}/{uid}.dcm"
-        stored = layout.folder.copy(path, sources[number])
+        stored = layout.folder.copy(path, sources[number], _NO_PREAMBLE, len(_NO_PREAMBLE))
         digests[f"{uid}.dcm".encode()], size = stored.sha256, size + stored.bytes
     image = StagedImage(pk=image_pk(layout, socket), name=image_name(sources))
     return Laid(record(socket, sources, Stored(listed(digests), size)), StagedInput(socket, image=image))
@@ -35,7 +41,7 @@ def lay_out(layout: Layout, socket: PlannedSocket, sources: Sequence[Source]) ->
 
 def _instances(files: Sequence[Given]) -> dict[str, Any]:
     """For the sandbox: the instances, each a file by its place in `files`, and its UID."""
-    from algorithm_operator.steps.readers import dicom  # with libraries that only some inputs need
+    from algorithm_operator.steps.readers import dicom
 
     try:
         places = {id(file): number for number, file in enumerate(files)}

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from algorithm_operator.contract.inputs_json import StagedInput
 from algorithm_operator.contract.kinds import KINDS
+from algorithm_operator.contract.places import taken_suffixes
 from algorithm_operator.contract.plan import PlannedSocket
 from algorithm_operator.steps import filetypes
 from algorithm_operator.steps.failures import bad_input
@@ -29,7 +30,7 @@ def check(layout: Layout, socket: PlannedSocket, sources: Sequence[Source]) -> S
     :raises StepError: they are not.
     """
     (source,) = sources
-    suffixes = KINDS[socket.kind].suffixes
+    suffixes = taken_suffixes(KINDS[socket.kind])
     if not source.name.lower().endswith(suffixes):
         why = f"{source} is not named as a {socket.kind} is; its name must end with {' or '.join(suffixes)}."
         raise bad_input(socket.slug, why)

@@ -7,10 +7,11 @@ from typing import Any
 
 from algorithm_operator.api.job import ImageGeometry
 from algorithm_operator.steps import images
-from algorithm_operator.steps.metaimage import MetaImageError
+from algorithm_operator.steps.metaimage import MAX_HEADER, MetaImageError
 from algorithm_operator.steps.readers.reading import Unreadable
 
-_MAX_HEADER = 64 * 1024
+_LAST_LINE = b"ElementDataFile = LOCAL\n"
+_UNWRITTEN = "the image could not be written; is the node's disk full?"
 
 
 class UnwrittenError(OSError):
@@ -44,16 +45,15 @@ def write(image: Any, path: str, max_voxel_bytes: int) -> ImageGeometry:
     except (RuntimeError, OSError) as error:
         if "allocat" in str(error):
             raise MemoryError from error
-        raise UnwrittenError("the image could not be written; is the node's disk full?") from error
+        raise UnwrittenError(_UNWRITTEN) from error
     try:
-        written, promised = os.fstat(descriptor).st_size, _bytes(image)
-        if written < promised:
-            raise UnwrittenError(
-                f"only {written} of {promised} bytes could be written; is the node's disk full?"
-            )
+        # The library does not tell of a disk that filled up meanwhile.
+        start = os.pread(descriptor, MAX_HEADER, 0).partition(_LAST_LINE)
+        if len(start[0] + start[1]) + _bytes(image) > os.fstat(descriptor).st_size:
+            raise UnwrittenError(_UNWRITTEN)
         return images.read_header(descriptor, max_voxel_bytes).geometry
     except MetaImageError as error:
-        raise Unreadable(f"the image that it holds cannot be staged: {error}") from error
+        raise Unreadable(f"as MetaImage, {error}") from error
     finally:
         os.close(descriptor)
 
