@@ -41,9 +41,10 @@ class PlannedSocket(Model):
 class PlannedFile(Model):
     """One path of an input as `stage` sees it; exactly one of `store`, `config_map` and `image` says where it is from.
 
-    `mount` is where it sits in the stage container: of a store exactly this file or folder, of a ConfigMap the kubelet's
-    folder of keys, of an image its whole file system. `path` is what the owner wrote (of a ConfigMap the key), for
-    messages; in a ConfigMap and an image it is looked up below `mount`. `sha256`: what it must be, where another job's status says so; `job` is that job.
+    `mount` is where it sits in the stage container: of a store exactly this file or folder, of a ConfigMap the folder
+    of its keys, of an image its whole file system. `path` is what the owner wrote (of a ConfigMap the key), for
+    messages; of a ConfigMap or an image it is looked up below `mount`. `sha256`: what it must be, where another job's
+    status says so; `job` is that job.
     """
 
     mount: str

@@ -24,15 +24,16 @@ from tests.unit.core.builders import DIGEST, JOB, SETTINGS, STORES, TARGETS, run
 GOLDEN = Path(__file__).parent / "golden"
 
 
-def plan() -> Plan:
-    job = Job.of(JOB)
+def plan(body: dict[str, Any] = JOB, snapshot: RunSnapshot | None = None) -> Plan:
+    """Of the first attempt of a job."""
+    job = Job.of(body)
     return attempt.plan(
         namespace=job.namespace,
         job=job.name,
         job_uid=job.uid,
         attempt=1,
         spec=job.spec,
-        run=run(),
+        run=snapshot or run(),
         targets=TARGETS,
         settings=SETTINGS,
     )
@@ -68,17 +69,7 @@ def built_of_places() -> dict[str, Any]:
     }
     told = {"slug": "told", "job": "first", "output": "results", "value": 2.5}
     snapshot = RunSnapshot.model_validate({**run().wire(), "interface": interface, "inputs": [made, told]})
-    job = Job.of({**JOB, "spec": {**JOB["spec"], "inputs": PLACES}})
-    planned = attempt.plan(
-        namespace=job.namespace,
-        job=job.name,
-        job_uid=job.uid,
-        attempt=1,
-        spec=job.spec,
-        run=snapshot,
-        targets=TARGETS,
-        settings=SETTINGS,
-    )
+    planned = plan({**JOB, "spec": {**JOB["spec"], "inputs": PLACES}}, snapshot)
     kept = DataStoreSpec.model_validate({"persistentVolumeClaim": {"claimName": "kept"}})
     return pods.run_pod(planned, snapshot, {**STORES, "kept": kept}, SETTINGS)
 
@@ -217,17 +208,7 @@ MODELS = {
 @pytest.mark.parametrize("source", MODELS)
 def test_the_model_is_unpacked_by_stage_and_read_only_for_the_algorithm(source: str) -> None:
     snapshot = run().model_copy(update={"model": MODELS[source]})
-    job = Job.of(JOB)
-    planned = attempt.plan(
-        namespace=job.namespace,
-        job=job.name,
-        job_uid=job.uid,
-        attempt=1,
-        spec=job.spec,
-        run=snapshot,
-        targets=TARGETS,
-        settings=SETTINGS,
-    )
+    planned = plan(JOB, snapshot)
     spec = pods.run_pod(planned, snapshot, STORES, SETTINGS)["spec"]
     stage, algorithm = spec["initContainers"][0], spec["containers"][0]
     from_where = next(m for m in stage["volumeMounts"] if m["mountPath"] == names.MODEL_SOURCE_MOUNT)
