@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import shutil
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -67,16 +65,6 @@ outcome = sandbox.run(lambda: [uid for _, uid in dicom.instances(files)], bounds
 assert len(outcome.value) == len(files), outcome
 """
 )
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    """On the project's own disk: /tmp may be memory."""
-    path = Path("build/bench-dicom").absolute()
-    shutil.rmtree(path, ignore_errors=True)
-    path.mkdir(parents=True)
-    yield path
-    shutil.rmtree(path)
 
 
 def _measured(code: str, source: Path, target: Path) -> Usage:
