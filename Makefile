@@ -81,6 +81,10 @@ runner-test: ## Vet and test the runner
 crds: venv ## Generate crds/ from the API models
 	@$(BIN)/python -m algorithm_operator.api.crd crds
 
+.PHONY: docs
+docs: venv ## Write docs/contract.md from the kinds and the examples in their tests
+	@$(BIN)/python -m tests.contract_table
+
 .PHONY: manifests
 manifests: crds ## Render the chart's CRDs and deploy/ (with the test cluster's Helm)
 	@$(with-cluster) $(BIN)/python deploy/render.py
@@ -89,6 +93,7 @@ manifests: crds ## Render the chart's CRDs and deploy/ (with the test cluster's 
 check-generated: venv ## Fail if a generated file is not current
 	$(call say,generated files are current)
 	@$(BIN)/python -m algorithm_operator.api.crd --check crds
+	@$(BIN)/python -m tests.contract_table --check
 	@$(with-cluster) $(BIN)/python deploy/render.py --check
 
 # --- the test cluster --------------------------------------------------------------------------------------

@@ -31,7 +31,7 @@ from algorithm_operator.core import names
 
 # wait4 tells the peak of the waited-for process and of its own children; a child begins with the size of the process
 # that made it, so that must be a small one and not pytest.
-_WATCHER = """
+WATCHER = """
 import json, os, sys
 pid = os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ)
 print(pid, flush=True)
@@ -111,7 +111,7 @@ class StepPod:
         command = [sys.executable, "-m", "algorithm_operator.steps", step]
         began = time.monotonic()
         with subprocess.Popen(
-            [sys.executable, "-I", "-S", "-c", _WATCHER, *command],
+            [sys.executable, "-I", "-S", "-c", WATCHER, *command],
             env=self._environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from algorithm_operator.api.catalogue import CATALOGUE
+from algorithm_operator.api.interface import Socket
+from algorithm_operator.api.kinds import SEGMENTED_KINDS, SocketKind
 from tests.crd.conftest import Object, Server
 
 
@@ -62,6 +65,49 @@ def test_an_algorithm_with_all_its_fields(server: Server, algorithm: Object) -> 
     stored = server.accepts(algorithm)["spec"]
     assert stored["interfaces"][0]["outputs"][0]["overlaySegments"][0]["visible"] is True
     assert stored["interfaces"][1]["outputs"][0]["storeInStatus"] is True
+
+
+def test_every_kind_with_its_defaults(server: Server, algorithm: Object) -> None:
+    given = [
+        {"slug": kind.name.lower().replace("_", "-"), "kind": str(kind)}
+        | ({"overlaySegments": [{"name": "x", "voxelValue": 1}]} if kind in SEGMENTED_KINDS else {})
+        for kind in SocketKind
+    ]
+    first = algorithm["spec"]["interfaces"][0]
+    first |= {"inputs": given[:20], "outputs": given[20:]}
+    stored = server.accepts(algorithm)["spec"]["interfaces"][0]
+    read = [Socket.model_validate(each) for each in [*stored["inputs"], *stored["outputs"]]]
+    assert read == [Socket.model_validate(each) for each in given]
+
+
+def test_a_common_socket_by_its_slug_alone(server: Server, algorithm: Object) -> None:
+    algorithm["spec"]["interfaces"][0]["inputs"] = [{"slug": slug} for slug in list(CATALOGUE)[:16]]
+    algorithm["spec"]["interfaces"][0]["outputs"] = [{"slug": slug} for slug in list(CATALOGUE)[16:48]]
+    stored = server.accepts(algorithm)["spec"]["interfaces"][0]["inputs"][0]
+    assert "kind" not in stored
+
+
+def test_what_is_said_of_an_output(server: Server, algorithm: Object) -> None:
+    first = algorithm["spec"]["interfaces"][0]
+    first["inputs"] = [
+        {"slug": "t1-mri", "kind": "Image"},
+        {"slug": "age", "kind": "Integer", "title": "Age"},
+    ]
+    first["outputs"] = [
+        {
+            "slug": "map",
+            "kind": "Heat Map",
+            "overlayOf": "t1-mri",
+            "geometryCheck": "Warn",
+            "description": "A map.",
+        },
+        {"slug": "free", "kind": "Displacement field", "geometryCheck": "Off"},
+        {"slug": "score", "kind": "Float", "schema": {"minimum": 0, "x": [{"any": "thing"}]}},
+    ]
+    stored = server.accepts(algorithm)["spec"]["interfaces"][0]["outputs"]
+    assert [Socket.model_validate(each) for each in stored] == [
+        Socket.model_validate(e) for e in first["outputs"]
+    ]
 
 
 def test_as_many_interfaces_and_sockets_as_are_allowed(server: Server, algorithm: Object) -> None:

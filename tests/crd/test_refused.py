@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from algorithm_operator.api.kinds import FILE_SUFFIXES
 from tests.crd.conftest import Object, Server
 
 Spoil = Callable[[Object], object]
@@ -135,6 +136,67 @@ ALGORITHM = {
     "background as a segment": (
         socket(kind="Segmentation", overlaySegments=segments(0)),
         ["overlaySegments[0].voxelValue", "greater than or equal to 1"],
+    ),
+    "neither kind nor a common slug": (
+        socket(kind=None, slug="of-our-own"),
+        ["spec.interfaces[0].inputs[0].slug", "kind is needed", "kubectl algorithm sockets"],
+    ),
+    "a common slug with a path": (
+        socket(kind=None, slug="t1-brain-mri", relativePath="images/a"),
+        ["relativePath, schema, overlaySegments of a common socket are known"],
+    ),
+    "a common slug with a schema": (
+        socket(kind=None, slug="stroke-metadata", schema={"type": "object"}),
+        ["of a common socket are known; give kind too"],
+    ),
+    **{
+        f"no {suffix}": (
+            socket(kind=str(kind), relativePath="a.json"),
+            ["spec.interfaces[0].inputs[0].relativePath", f"Relative path should end with {suffix}"],
+        )
+        for kind, suffix in FILE_SUFFIXES.items()
+    },
+    "PDF below images/": (
+        socket(kind="PDF file", relativePath="images/a.pdf"),
+        ["Only images may lie below images/"],
+    ),
+    "DICOM not below images/": (
+        socket(kind="DICOM Image Set", relativePath="a"),
+        ["Images should be a directory"],
+    ),
+    "schema of an image": (socket(schema={"type": "object"}), ["schema is for kinds that are JSON"]),
+    "schema of a file": (
+        socket(kind="CSV file", schema={"type": "object"}),
+        ["schema is for kinds that are JSON"],
+    ),
+    "schema that is no object": (
+        socket(kind="Anything", schema=True),
+        ["spec.interfaces[0].inputs[0].schema", "must be of type object"],
+    ),
+    "description too long": (socket(description="x" * 1025), ["inputs[0].description: Too long"]),
+    "overlayOf of an input": (
+        socket(kind="Heat Map", overlayOf="t1-mri"),
+        ["overlayOf and geometryCheck are for outputs"],
+    ),
+    "geometryCheck of an input": (
+        socket(kind="Heat Map", geometryCheck="Off"),
+        ["overlayOf and geometryCheck are for outputs"],
+    ),
+    "overlayOf of a number": (
+        interface(outputs=[{"slug": "out", "kind": "Float", "overlayOf": "t1-mri"}]),
+        ["overlayOf and geometryCheck are for outputs of kind Segmentation, Heat Map, Displacement field"],
+    ),
+    "overlayOf names no input": (
+        interface(outputs=[{"slug": "out", "kind": "Heat Map", "overlayOf": "nothing"}]),
+        ["spec.interfaces[0]", "overlayOf names an input of the same interface"],
+    ),
+    "overlayOf names an output": (
+        interface(outputs=[{"slug": "out", "kind": "Heat Map", "overlayOf": "out"}]),
+        ["overlayOf names an input of the same interface"],
+    ),
+    "geometryCheck in other words": (
+        interface(outputs=[{"slug": "out", "kind": "Heat Map", "geometryCheck": "Ignore"}]),
+        ['geometryCheck: Unsupported value: "Ignore"', '"Fail"', '"Warn"', '"Off"'],
     ),
     "no cpu": (field(resources={"cpu": "0m"}), ["spec.resources.cpu", "cpu must be more than 0"]),
     "negative cpu": (field(resources={"cpu": -1}), ["spec.resources.cpu", "cpu must be more than 0"]),

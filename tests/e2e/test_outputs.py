@@ -148,11 +148,11 @@ def test_all_that_is_wrong_is_told_at_once(started: Started) -> None:
     found = {each["slug"]: each["message"] for each in json.loads(kept["failure.json"])["findings"]}
     assert found["heat"] == (
         'The image produced in "images/heat" is not valid. It does not lie on input "scan": its spacing is '
-        "(1, 1, 1) mm, not (0.5, 0.25, 5) mm; its origin is (0, 0, 0) mm, not (0, 0, 40) mm. With SimpleITK, before it is written: "
-        "output.CopyInformation(input)."
+        "(1, 1, 1) mm, not (0.5, 0.25, 5) mm; its origin is (0, 0, 0) mm, not (0, 0, 40) mm. With SimpleITK, before "
+        "it is written: output.CopyInformation(input)."
     )
     assert found["photo"].startswith(
-        'No output images could be imported from "images/photo". "x.nii.gz": an image'
+        'No output images could be imported from "images/photo". "x.nii.gz" is no .mha file'
     )
     assert found["out-pdf-file"] == (
         'The output file "out-pdf-file.pdf" is not valid. It is no PDF file: it does not begin with %PDF-.'

@@ -44,17 +44,24 @@ def draft_of(schema: dict[str, Any]) -> type[Validator] | None:
     return _DRAFTS.get(named.rstrip("#").replace("https:", "http:", 1)) if isinstance(named, str) else None
 
 
-def schema_bytes(schema: dict[str, Any]) -> int:
-    """Its size as compact JSON."""
-    return len(json.dumps(schema, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass"))
+def schema_text(schema: dict[str, Any] | None) -> str:
+    """It as JSON of one form, to compare and to measure; "" for none, and for one so deep that it is refused."""
+    if schema is None or _depth(schema) > _MAX_DEPTH:
+        return ""
+    return json.dumps(schema, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+
+
+def schema_bytes(schema: dict[str, Any] | None) -> int:
+    """The size of `schema_text`."""
+    return len(schema_text(schema).encode("utf-8", "surrogatepass"))
 
 
 def schema_problem(schema: dict[str, Any]) -> str | None:
     """What is wrong with a socket's schema, as the rest of a sentence, or None. Takes bounded time."""
-    if (size := schema_bytes(schema)) > MAX_SCHEMA_BYTES:
-        return f"it has {size} bytes, more than {MAX_SCHEMA_BYTES}."
     if _depth(schema) > _MAX_DEPTH:
         return f"it is nested deeper than {_MAX_DEPTH} levels."
+    if (size := schema_bytes(schema)) > MAX_SCHEMA_BYTES:
+        return f"it has {size} bytes, more than {MAX_SCHEMA_BYTES}."
     if any(isinstance(node, dict | list) and len(node) > _MAX_ENTRIES for node in _nodes(schema)):
         return f"it has a list of more than {_MAX_ENTRIES} entries."
     draft = draft_of(schema)

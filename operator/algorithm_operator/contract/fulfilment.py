@@ -83,6 +83,8 @@ def _said(error: ValidationError) -> str:
             return f"fits several of the {len(wanted)} forms of which it may have one"
         case "minimum" | "maximum" | "exclusiveMinimum" | "exclusiveMaximum" | "multipleOf":
             return f"is {_json(instance, 32)}, and {error.validator} is {_json(wanted, 32)}"
+        case None:
+            return "holds something that may not be there"
         case rule:
             return f"does not fulfill {quoted(str(rule), 32)}: {_json(wanted, 96)}"
 

@@ -34,7 +34,7 @@ def inputs_json(inputs: Iterable[StagedInput]) -> list[dict[str, Any]]:
     """The content of inputs.json: values, thumbnails, charts, files, images; each group by slug.
 
     A socket stands under `socket` and again under `interface`, its former name. Of `value`, `file` and `image` that of
-    its super kind is set. `file` is the path below /input; for a ZIP, of the folder that it is unpacked to. The JSON of
+    its super kind is set. `file` is the path below /input; a ZIP is not there itself, its files are. The JSON of
     "Multiple ..." kinds is a file, not a value: it may be large. `pk` of an element is the socket's own: a job has one
     value for each.
     """

@@ -65,10 +65,13 @@ def _interface_problems(interface: Interface) -> Iterator[str]:
     for socket in interface.inputs:
         yield from (f"input {quoted(socket.slug)}: {field} is for outputs." for field in _for_outputs(socket))
     for socket in interface.outputs:
+        kind = KINDS.get(socket.kind)
+        if kind is not None and kind.form is Form.DICOM:
+            yield f"output {quoted(socket.slug)}: kind {kind.label} is for inputs; write an Image, a .mha file."
         if why := _overlay_problem(socket, interface):
             yield f"output {quoted(socket.slug)}: {why}"
     every = [*interface.inputs, *interface.outputs]
-    total = sum(schema_bytes(socket.schema_) for socket in every if socket.schema_ is not None)
+    total = sum(schema_bytes(socket.schema_) for socket in every)
     if total > MAX_SCHEMA_BYTES:
         yield f"the schemas of its sockets have {total} bytes together, more than {MAX_SCHEMA_BYTES}."
 

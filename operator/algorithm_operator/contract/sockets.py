@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from typing import Any
 
 from algorithm_operator.api.interface import Interface, Socket
 from algorithm_operator.api.kinds import OVERLAY_KINDS, SocketKind
 from algorithm_operator.api.text import quoted
+from algorithm_operator.contract.customschemas import schema_text
 from algorithm_operator.contract.kinds import KINDS, SuperKind
 from algorithm_operator.contract.plan import PlannedSocket
 
@@ -78,16 +77,11 @@ def definition_difference(here: Socket, there: Socket) -> str | None:
         return f"kind {quoted(there.kind)} there, {quoted(here.kind)} here"
     if relative_path_of(here) != relative_path_of(there):
         return f"relativePath {quoted(relative_path_of(there))} there, {quoted(relative_path_of(here))} here"
-    if _canonical(here.schema_) != _canonical(there.schema_):
+    if schema_text(here.schema_) != schema_text(there.schema_):
         return "another schema"
     if _segments(here) != _segments(there):
         return "other overlaySegments"
     return None
-
-
-def _canonical(schema: dict[str, Any] | None) -> str:
-    """As text, because Python takes 1 and true for the same."""
-    return json.dumps(schema, sort_keys=True)
 
 
 def _segments(socket: Socket) -> set[tuple[str, int]]:

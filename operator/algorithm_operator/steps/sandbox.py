@@ -56,15 +56,23 @@ class Outcome:
     detail: str = ""
 
 
-def run(function: Callable[[], Any], bounds: Bounds, max_result: int = MAX_RESULT) -> Outcome:
-    """Run `function` in a child and give back what it returns (which must be JSON)."""
+def run(
+    function: Callable[[], Any],
+    bounds: Bounds,
+    max_result: int = MAX_RESULT,
+    before: Callable[[], None] | None = None,
+) -> Outcome:
+    """Run `function` in a child and give back what it returns (which must be JSON).
+
+    `before` runs in the child as well, and what it maps is not counted: imports, and nothing that parses.
+    """
     reading, writing = os.pipe2(os.O_CLOEXEC)
     sys.stdout.flush()
     sys.stderr.flush()
     child = os.fork()
     if child == 0:
         os.close(reading)
-        _child(function, bounds, writing)
+        _child(function, bounds, writing, before)
     os.close(writing)
     try:
         data, late = _read(reading, time.monotonic() + bounds.seconds, max_result)
@@ -123,7 +131,9 @@ def _read(pipe: int, deadline: float, limit: int) -> tuple[bytes | None, bool]:
             return None, False
 
 
-def _child(function: Callable[[], Any], bounds: Bounds, pipe: int) -> NoReturn:
+def _child(
+    function: Callable[[], Any], bounds: Bounds, pipe: int, before: Callable[[], None] | None
+) -> NoReturn:
     code = _FAILED
     try:
         signal.set_wakeup_fd(-1)
@@ -133,6 +143,8 @@ def _child(function: Callable[[], Any], bounds: Bounds, pipe: int) -> NoReturn:
         null = os.open(os.devnull, os.O_RDWR)
         for descriptor in (0, 1, 2):
             os.dup2(null, descriptor)
+        if before is not None:
+            before()
         _limit(bounds)
         answer = json.dumps(function()).encode()
         code = 0

@@ -69,6 +69,30 @@ POINTS = {
 TO_RESULTS = {"outputStore": {"name": "results"}}
 
 
+SCHEMAS: dict[str, tuple[dict[str, Any], object, str | None]] = {
+    "fulfilled": ({"maximum": 2}, 1.5, None),
+    "not fulfilled": (
+        {"maximum": 1},
+        1.5,
+        "JSON does not fulfill schema: instance is 1.5, and maximum is 1.",
+    ),
+    "of unknown length: for stage to say": ({"allOf": [{"$ref": "#/allOf/0"}]}, 1.5, None),
+}
+
+
+@pytest.mark.parametrize(("schema", "value", "says"), SCHEMAS.values(), ids=SCHEMAS)
+def test_a_value_fulfils_its_sockets_schema_too(
+    schema: dict[str, Any], value: object, says: str | None
+) -> None:
+    spec = algorithm(([{**SMOOTHING, "schema": schema}], [RESULTS]))
+    settled = settle(job({"slug": "smoothing", "value": value}), spec)
+    if says is None:
+        assert isinstance(settled, Accepted)
+    else:
+        assert isinstance(settled, Refused)
+        assert says in settled.message
+
+
 def test_a_whole_job_is_accepted_with_what_it_will_run() -> None:
     accepted = settle(job(MRI_GIVEN, SMOOTHING_GIVEN, **TO_RESULTS))
     assert accepted == Accepted(BRAIN.interfaces[0], "results", 7200)

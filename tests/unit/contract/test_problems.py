@@ -165,6 +165,10 @@ PROBLEMS = {
         spec(([socket("a", "Float")], [socket("out", "Heat Map", overlayOf="a")])),
         'overlayOf "a" is of kind Float, which is no image to lie on.',
     ),
+    "DICOM out": (
+        spec(([socket()], [socket("out", "DICOM Image Set")])),
+        'output "out": kind DICOM Image Set is for inputs; write an Image, a .mha file.',
+    ),
     "overlayOf names DICOM": (
         spec(([socket("a", "DICOM Image Set")], [socket("out", "Heat Map", overlayOf="a")])),
         "is of kind DICOM Image Set, which is no image to lie on.",
@@ -192,6 +196,16 @@ def test_files_end_as_their_kind_does(kind: str, suffix: str) -> None:
 def test_json_ends_with_json() -> None:
     assert spec_problems(spec(([socket("a", "Float", relativePath="a.txt")], OUT))) == [
         'Interface "i0": input "a": relativePath "a.txt": Relative path should end with .json.'
+    ]
+
+
+def test_a_schema_that_is_too_deep_for_python() -> None:
+    deep: dict[str, Any] = {}
+    for _ in range(5000):
+        deep = {"not": deep}
+    wrong = spec(([socket(schema=deep)], OUT), ([socket(schema=deep), socket("b")], OUT))
+    assert spec_problems(wrong) == [
+        f'Interface "{name}": input "a": schema: it is nested deeper than 40 levels.' for name in ("i0", "i1")
     ]
 
 

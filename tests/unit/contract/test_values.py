@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from algorithm_operator.contract.kinds import KINDS
+from algorithm_operator.contract.kinds import KINDS, Kind
 from algorithm_operator.contract.values import (
     MAX_DEPTH,
     JsonError,
@@ -132,12 +132,63 @@ def test_not_a_number_is_never_written() -> None:
         dump_json({"a": math.nan})
 
 
+VERSION = {"major": 1, "minor": 0}
+P = [1, 2.5, 0]
+BOX = {"version": VERSION, "type": "2D bounding box", "corners": [P, P, P, P]}
+POINTS = {"version": VERSION, "type": "Multiple points", "points": []}
+CHART = {"$schema": "https://vega.github.io/schema/vega-lite/v5.json", "mark": "bar"}
 VALUES: dict[str, tuple[list[object], list[object]]] = {
     "String": (["", "text", "1"], [1, None, [], True]),
     "Integer": ([0, -5, 2**40, 1.0], [1.5, True, "1", None]),
     "Float": ([0, 1.5, -3], [True, "1.5", None, [1.5]]),
     "Bool": ([True, False], [0, 1, "true", None]),
     "Anything": ([None, 1, "x", [], {}, {"a": [None]}], []),
+    "Choice": (["", "a"], [1, ["a"], None]),
+    "Multiple choice": ([[], ["a", "a"]], ["a", [1], None]),
+    "Affine transform registration": (
+        [{"3d_affine_transform": [[1, 0, 0, 0]] * 4}],
+        [{}, {"3d_affine_transform": [[1, 0, 0]] * 4}, {"3d_affine_transform": [[1, 0, 0, 0]] * 3}, []],
+    ),
+    "2D bounding box": (
+        [BOX, BOX | {"name": "a", "probability": 1}],
+        [
+            *(BOX | {"corners": [P, P, P]}, BOX | {"corners": [P] * 5}, BOX | {"corners": [[1, 2]] * 4}),
+            *(BOX | {"type": "Point"}, BOX | {"more": 1}, BOX | {"probability": 1.1}, BOX | {"name": 1}),
+            *(BOX | {"version": {"major": 1}}, BOX | {"version": {"major": 1, "minor": 0.5}}),
+            *(BOX | {"version": {"major": -1, "minor": 0}}, {"type": "2D bounding box", "corners": [P] * 4}),
+        ],
+    ),
+    "Multiple points": (
+        [
+            POINTS,
+            POINTS | {"points": [{"point": P}, {"point": P, "name": "a", "type": "Point", "probability": 0}]},
+        ],
+        [
+            *(
+                POINTS | {"probability": 0.5},
+                POINTS | {"points": [P]},
+                POINTS | {"points": [{"point": [1, 2, "3"]}]},
+            ),
+            *(POINTS | {"points": [{"point": P, "version": VERSION}]}, POINTS | {"points": {}}, [POINTS]),
+        ],
+    ),
+    "Polygon": (
+        [
+            {
+                **{"version": VERSION, "type": "Polygon", "seed_point": P, "path_points": [P]},
+                **{"sub_type": "poly", "groups": []},
+            }
+        ],
+        [{"version": VERSION, "type": "Polygon", "seed_point": P, "path_points": [P], "groups": []}],
+    ),
+    "Chart": (
+        [CHART, {"layer": [{}]}, {"facet": {}, "spec": {}}, {"repeat": ["a"], "spec": {}}, {"vconcat": []}],
+        [
+            *({}, [], {"mark": 1}, CHART | {"layer": []}, {"repeat": []}, {"layer": [1]}),
+            CHART | {"$schema": "https://vega.github.io/schema/vega/v5.json"},
+            CHART | {"$schema": "https://vega.github.io/schema/vega-lite/v6.json"},
+        ],
+    ),
 }
 
 
@@ -156,12 +207,64 @@ def test_values_of_a_kind(kind: str, value: object) -> None:
 def test_values_that_are_none_of_a_kind(kind: str, value: object) -> None:
     message = check_value(KINDS[kind], value)
     assert message is not None
-    assert message.startswith("JSON does not fulfill schema: instance is not ")
+    assert message.startswith("JSON does not fulfill schema: instance")
+    assert len(message) < 450
 
 
 def test_the_message_does_not_repeat_the_value() -> None:
     message = check_value(KINDS["Float"], "x" * 1_000_000)
     assert message == "JSON does not fulfill schema: instance is not a number."
+
+
+LARGE = "x" * 1_000_000
+LARGE_VALUES: dict[str, tuple[str, object, str]] = {
+    "a long list": ("Point", {"type": "Point", "version": VERSION, "point": [0] * 100_000}, "100000 entries"),
+    "a long key": (
+        "Point",
+        {"type": "Point", LARGE: 1, "version": VERSION, "point": P},
+        'may not have "xxxx',
+    ),
+    "a long name": (
+        "Point",
+        {"type": LARGE, "version": VERSION, "point": P},
+        'instance["type"] is not "Point"',
+    ),
+    "a large number": (
+        "Point",
+        {"type": "Point", "version": {"major": -(10**300), "minor": 0}, "point": P},
+        "minimum is 0",
+    ),
+}
+
+
+@pytest.mark.parametrize(("kind", "value", "says"), LARGE_VALUES.values(), ids=LARGE_VALUES)
+def test_messages_are_bounded(kind: str, value: object, says: str) -> None:
+    message = check_value(KINDS[kind], value)
+    assert message is not None
+    assert says in message
+    assert len(message) < 450
+
+
+@given(st.sampled_from([kind for kind in KINDS.values() if kind.schema is not None]), json_values)
+def test_any_value_is_of_a_kind_or_is_refused_in_one_safe_line(kind: Kind, value: object) -> None:
+    message = check_value(kind, value)
+    if message is not None:
+        assert message.isprintable()
+        assert len(message) < 450
+
+
+@given(
+    st.sampled_from(
+        [kind for kind in KINDS.values() if isinstance(kind.example, dict) and kind.label != "Anything"]
+    ),
+    st.data(),
+)
+def test_an_example_without_one_of_its_keys_is_none_of_its_kind(kind: Kind, data: st.DataObject) -> None:
+    assert kind.schema is not None
+    required = kind.schema.get("required", ["mark"])
+    gone = data.draw(st.sampled_from(required))
+    assert check_value(kind, kind.example) is None
+    assert check_value(kind, {key: value for key, value in kind.example.items() if key != gone}) is not None
 
 
 def test_a_deep_value_is_no_value_of_any_kind() -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from algorithm_operator.steps.sandbox import Bounds, Ending, run
+from algorithm_operator.steps.sandbox import Bounds, Ending, Outcome, run
 
 MIB = 1024**2
 BOUNDS = Bounds(64 * MIB, 10)
@@ -58,6 +59,27 @@ def test_writes_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> No
     assert run(write, BOUNDS).ending is Ending.CRASHED
     assert (tmp_path / "file").read_bytes() == b""
     assert capfd.readouterr() == ("", "")
+
+
+def test_writes_so_much_and_no_more(tmp_path: Path) -> None:
+    def write(size: int) -> None:
+        (tmp_path / "file").write_bytes(bytes(size))
+
+    bounds = replace(BOUNDS, file_bytes=1000)
+    assert run(lambda: write(1000), bounds).ending is Ending.DONE
+    assert run(lambda: write(1001), bounds).ending is Ending.CRASHED
+    assert (tmp_path / "file").stat().st_size == 1000
+
+
+def test_what_runs_before_is_not_counted() -> None:
+    kept: list[bytearray] = []
+
+    def hold() -> None:
+        kept.append(bytearray(2 * BOUNDS.memory_bytes))
+
+    assert run(lambda: len(kept), BOUNDS, before=hold) == Outcome(Ending.DONE, 1)
+    assert run(hold, BOUNDS).ending is Ending.OUT_OF_MEMORY
+    assert kept == []
 
 
 def test_answers_are_bounded() -> None:

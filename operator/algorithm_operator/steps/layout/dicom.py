@@ -11,6 +11,7 @@ from algorithm_operator.steps.copying import listed
 from algorithm_operator.steps.failures import bad_input
 from algorithm_operator.steps.layout.folder import Stored
 from algorithm_operator.steps.layout.laid import Laid, Layout, bounds, image_name, image_pk, read, record
+from algorithm_operator.steps.readers import formats
 from algorithm_operator.steps.readers.reading import Given, Unreadable
 from algorithm_operator.steps.sources import Source
 
@@ -21,7 +22,9 @@ def lay_out(layout: Layout, socket: PlannedSocket, sources: Sequence[Source]) ->
     :raises StepError: a file is none, or of another series, or there twice.
     """
     files = [Given(source.path, source.descriptor, source.size) for source in sources]
-    found = read(socket, sources, lambda: _instances(files), bounds(layout, sources))
+    found = read(
+        socket, sources, lambda: _instances(files), bounds(layout, sources), before=formats.preload_dicom
+    )
     if "unreadable" in found:
         raise bad_input(socket.slug, found["unreadable"])
     digests, size = {}, 0
@@ -35,7 +38,7 @@ def lay_out(layout: Layout, socket: PlannedSocket, sources: Sequence[Source]) ->
 
 def _instances(files: Sequence[Given]) -> dict[str, Any]:
     """For the sandbox: the instances, each a file by its place in `files`, and its UID."""
-    from algorithm_operator.steps.readers import dicom  # with libraries that only some inputs need
+    from algorithm_operator.steps.readers import dicom
 
     try:
         places = {id(file): number for number, file in enumerate(files)}

@@ -11,7 +11,6 @@ from algorithm_operator.contract.inputs_json import StagedImage, StagedInput
 from algorithm_operator.contract.manifest import Conversion
 from algorithm_operator.contract.plan import PlannedSocket
 from algorithm_operator.steps.failures import bad_input, try_again
-from algorithm_operator.steps.images import LIBRARY_BYTES
 from algorithm_operator.steps.layout.laid import Laid, Layout, bounds, image_name, image_pk, read, record
 from algorithm_operator.steps.metaimage import MAX_HEADER
 from algorithm_operator.steps.readers import formats, writing
@@ -34,7 +33,8 @@ def lay_out(layout: Layout, socket: PlannedSocket, sources: Sequence[Source]) ->
             socket,
             sources,
             lambda: _convert(files, limit, scratch, where),
-            bounds(layout, sources, limit + MAX_HEADER, LIBRARY_BYTES),
+            bounds(layout, sources, limit + MAX_HEADER),
+            before=lambda: formats.preload(files),
         )
     if "unreadable" in found:
         raise bad_input(socket.slug, found["unreadable"])
@@ -67,15 +67,18 @@ def _convert(files: Sequence[Given], max_voxel_bytes: int, scratch: str, target:
         format=found.format, reader=found.reader, files=len(files), notes=list(found.notes)
     )
     return {
-        "kept": None
-        if kept is None
-        else {
-            "file": files.index(kept.file),
-            "suffix": kept.suffix,
-            "header": kept.header.decode("latin-1"),
-        },
+        "kept": _kept(kept, files) if kept is not None else None,
         "geometry": geometry.wire() if geometry is not None else None,
         "conversion": conversion.wire(),
+    }
+
+
+def _kept(kept: Kept, files: Sequence[Given]) -> dict[str, Any]:
+    """What the parent is to copy."""
+    return {
+        "file": files.index(kept.file),
+        "suffix": kept.suffix,
+        "header": kept.header.decode("latin-1"),
     }
 
 

@@ -69,26 +69,29 @@ def image_name(sources: Sequence[Source]) -> str:
     """What people call an image: its file, or the folder that its files are in."""
     if len(sources) == 1:
         return sources[0].name
-    return os.path.commonpath([source.path for source in sources]).rpartition("/")[2] or sources[0].name
+    shared = os.path.commonpath([source.path.strip("/") for source in sources])
+    return shared.rpartition("/")[2] or sources[0].name
 
 
-def bounds(
-    layout: Layout, sources: Sequence[Source], file_bytes: int = 0, library: int = 0
-) -> sandbox.Bounds:
-    """What a child may use that reads these files; `library` is address space that a library maps."""
+def bounds(layout: Layout, sources: Sequence[Source], file_bytes: int = 0) -> sandbox.Bounds:
+    """What a child may use that reads these files, and writes files of at most `file_bytes` each."""
     settings = layout.settings
     memory = max(settings.check_memory_bytes, int(settings.stage_memory_bytes * _MEMORY_SHARE))
-    return sandbox.Bounds(memory + library, settings.read_seconds, _FEW_FILES + len(sources), file_bytes)
+    return sandbox.Bounds(memory, settings.read_seconds, _FEW_FILES + len(sources), file_bytes)
 
 
 def read(
-    socket: PlannedSocket, sources: Sequence[Source], function: Callable[[], Any], limit: sandbox.Bounds
+    socket: PlannedSocket,
+    sources: Sequence[Source],
+    function: Callable[[], Any],
+    limit: sandbox.Bounds,
+    before: Callable[[], None] | None = None,
 ) -> Any:
-    """What `function` gives back in a child that parses these files.
+    """What `function` gives back in a child that parses these files; `before` see `sandbox.run`.
 
     :raises StepError: it took too much memory or time, or crashed.
     """
-    outcome = sandbox.run(function, limit)
+    outcome = sandbox.run(function, limit, before=before)
     if outcome.ending is sandbox.Ending.DONE:
         return outcome.value
     raise _failed(socket, described(sources), outcome, limit)

@@ -41,7 +41,7 @@ def read(files: Sequence[Given], max_voxel_bytes: int = MAX_VOXEL_BYTES) -> Read
             frames += dicom_header.frames(header, number)
     arranged = arrange(frames)
     notes = [_sources(headers, frames), *arranged.notes]
-    if any(header.dataset.get("ModalityLUTSequence") for header in headers):
+    if any("ModalityLUTSequence" in header.dataset for header in headers):
         notes.append("It has a modality table that is no straight line; it was not applied.")
     image = build(headers, common, arranged, max_voxel_bytes, notes)
     return Read(image, "DICOM", READER, tuple(notes))
@@ -58,7 +58,7 @@ def instances(files: Sequence[Given]) -> list[tuple[Given, str]]:
     _check_one_series(headers)
     found: dict[str, Given] = {}
     for header in headers:
-        uid = str(header.dataset.get("SOPInstanceUID") or "")
+        uid = header.text("SOPInstanceUID")
         if len(uid) > _MAX_UID or not _UID.fullmatch(uid):
             raise Unreadable(f"{header.given}: its SOPInstanceUID is {quoted(uid, 80)}, which is no uid.")
         if uid in found:
@@ -91,11 +91,12 @@ def _images(files: Sequence[Given]) -> list[Header]:
 def _check_one_series(headers: Sequence[Header]) -> None:
     series: dict[str, list[Header]] = defaultdict(list)
     for header in headers:
-        series[header.series].append(header)
+        with naming(header.given):
+            series[header.text("SeriesInstanceUID")].append(header)
     if len(series) == 1:
         return
     told = [
-        f"{quoted(str(members[0].dataset.get('SeriesDescription') or ''), 64)} "
+        f"{quoted(members[0].text('SeriesDescription'), 64)} "
         f"({shown(uid, _MAX_UID)}): {len(members)} file(s), such as {members[0].given}"
         for uid, members in sorted(series.items(), key=lambda item: -len(item[1]))
     ]

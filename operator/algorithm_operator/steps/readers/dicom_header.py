@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pydicom
+from pydicom.tag import Tag
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
 from algorithm_operator.api.text import quoted, shown
@@ -32,7 +33,7 @@ _PALETTE = [
     for colour in ("Red", "Green", "Blue")
     for part, what in (("", "Descriptor"), ("", "Data"), ("Segmented", "Data"))
 ]
-_KEPT: list[Any] = [
+_KEPT: Any = [Tag(keyword) for keyword in (
     "SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "SeriesDescription", "Modality",
     "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "ImagerPixelSpacing",
     "SpacingBetweenSlices", "SliceThickness", "TemporalPositionIdentifier", "TemporalPositionIndex",
@@ -41,7 +42,7 @@ _KEPT: list[Any] = [
     "SamplesPerPixel", "PhotometricInterpretation", "PlanarConfiguration", "NumberOfFrames", "Rows", "Columns",
     "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "ExtendedOffsetTable",
     "ExtendedOffsetTableLengths", *_PALETTE,
-]  # fmt: skip
+)]  # fmt: skip
 _GROUP_OF = {
     "ImagePositionPatient": "PlanePositionSequence",
     "ImageOrientationPatient": "PlaneOrientationSequence",
@@ -75,15 +76,16 @@ class Header:
     def sop_class(self) -> UID:
         """What kind of object it is."""
         return UID(
-            str(
-                self.dataset.get("SOPClassUID") or self.dataset.file_meta.get("MediaStorageSOPClassUID") or ""
-            )
+            self.text("SOPClassUID") or str(_value(self.dataset.file_meta, "MediaStorageSOPClassUID") or "")
         )
 
-    @property
-    def series(self) -> str:
-        """SeriesInstanceUID, or nothing."""
-        return str(self.dataset.get("SeriesInstanceUID") or "")
+    def text(self, keyword: str) -> str:
+        """An element as text, nothing if it is missing.
+
+        :raises Unreadable: it is damaged.
+        """
+        value = _value(self.dataset, keyword)
+        return "" if value is None else str(value)
 
     def number(
         self, keyword: str, *, at_least: int = 0, at_most: int = 65535, default: int | None = None

@@ -45,11 +45,9 @@ _COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_RCT", "YBR_ICT")
 _PALETTE = "PALETTE COLOR"
 _FLOATS = {"FloatPixelData": ("f4", 32), "DoubleFloatPixelData": ("f8", 64)}
 _REPRESENTATIONS = ("OB", "OW", "OF", "OD", "OV", "UN")
+_LONGEST_RUN = 64
+"""Run length encoding makes at most so many bytes of one."""
 _UNDEFINED = 0xFFFFFFFF
-_DECODING = (
-    "Rows", "Columns", "SamplesPerPixel", "PhotometricInterpretation", "PlanarConfiguration",
-    "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation",
-)  # fmt: skip
 _ANY_UID = "1.2.3"
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 
@@ -64,6 +62,7 @@ class Form:
     photometric: str
     bits_allocated: int
     bits_stored: int
+    high_bit: int
     signed: bool
     dtype: str
     """Of the stored values, as numpy names it, in this machine's byte order."""
@@ -95,7 +94,7 @@ def form(header: Header) -> Form:
             f"its transfer syntax ({name}) cannot be read; store it as Explicit VR Little Endian."
         )
     samples = header.number("SamplesPerPixel", at_least=1, at_most=3, default=1)
-    photometric = str(header.dataset.get("PhotometricInterpretation") or "")
+    photometric = header.text("PhotometricInterpretation")
     if photometric not in ((*_GREY, _PALETTE) if samples == 1 else _COLOUR) or samples == 2:
         raise Unreadable(
             f"its PhotometricInterpretation is {quoted(photometric, 32)} with {samples} sample(s) a pixel; "
@@ -104,14 +103,15 @@ def form(header: Header) -> Form:
     rows, columns = header.number("Rows", at_least=1), header.number("Columns", at_least=1)
     if header.pixels in _FLOATS:
         dtype, bits = _FLOATS[header.pixels]
-        return Form(rows, columns, samples, photometric, bits, bits, True, dtype)
+        return Form(rows, columns, samples, photometric, bits, bits, bits - 1, True, dtype)
     bits = header.number("BitsAllocated", at_least=1, at_most=64)
     if bits not in (1, 8, 16, 32, 64):
         raise Unreadable(f"BitsAllocated is {bits}; it must be 1, 8, 16, 32 or 64.")
     stored = header.number("BitsStored", at_least=1, at_most=bits, default=bits)
+    high = header.number("HighBit", at_least=stored - 1, at_most=bits - 1, default=stored - 1)
     signed = bool(header.number("PixelRepresentation", at_most=1, default=0))
     dtype = f"{'i' if signed else 'u'}{max(bits // 8, 1)}"
-    return Form(rows, columns, samples, photometric, bits, stored, signed, dtype)
+    return Form(rows, columns, samples, photometric, bits, stored, high, signed, dtype)
 
 
 class Pixels:
@@ -139,19 +139,36 @@ class Pixels:
             return self._coloured(values)
         return values.astype(form.dtype, copy=False)
 
+    @property
+    def _planar(self) -> int:
+        return self._header.number("PlanarConfiguration", at_most=1, default=0)
+
     @cached_property
     def _plain(self) -> bool:
         """Whether a frame is one run of bytes in the file that need no change but their order."""
         form, header = self._form, self._header
-        planar = form.samples == 3 and header.number("PlanarConfiguration", at_most=1, default=0) == 1
         return (
-            not header.inflated
+            header.transfer_syntax in _NATIVE
             and form.bits_allocated >= 8
-            and not planar
+            and not (form.samples == 3 and self._planar)
             and form.photometric in (*_GREY, _PALETTE, "RGB")
-            and header.transfer_syntax in _NATIVE
             and (header.dataset.original_encoding[1] or form.bits_allocated > 8)
         )
+
+    def check(self) -> None:
+        """That the file is long enough for what its header promises, before anything is allocated.
+
+        Frames of JPEG may be of any length; the sandbox bounds what becomes of them.
+
+        :raises Unreadable: it is not.
+        """
+        form, syntax = self._form, self._header.transfer_syntax
+        bits = form.rows * form.columns * form.samples * form.bits_allocated * self._count
+        promised = bits // 8 * (2 if form.photometric == "YBR_FULL_422" else 3) // 3
+        stored = len(self._loaded[self._header.pixels].value) if self._header.inflated else self._value[1]
+        if syntax in _JPEG or promised <= stored * (_LONGEST_RUN if syntax == RLELossless else 1):
+            return
+        raise Unreadable(f"its header promises {promised} bytes of pixels, it has {stored}.")
 
     @cached_property
     def _value(self) -> tuple[int, int]:
@@ -175,11 +192,7 @@ class Pixels:
 
     def _lying_there(self, index: int) -> Any:
         form = self._form
-        at, size = self._value
-        if size < self._count * form.frame_bytes:
-            raise Unreadable(
-                f"its header promises {self._count * form.frame_bytes} bytes of pixels, it has {size}."
-            )
+        at, _ = self._value
         data = os.pread(self._header.given.descriptor, form.frame_bytes, at + index * form.frame_bytes)
         if len(data) < form.frame_bytes:
             raise Unreadable("its file ends within the pixels.")
@@ -195,10 +208,7 @@ class Pixels:
         form = self._form
         if form.bits_stored == form.bits_allocated:
             return values
-        high = self._header.number("HighBit", at_most=form.bits_allocated - 1, default=form.bits_stored - 1)
-        if high + 1 < form.bits_stored:
-            raise Unreadable(f"HighBit is {high}, too low for {form.bits_stored} bits.")
-        left = form.bits_allocated - 1 - high
+        left = form.bits_allocated - 1 - form.high_bit
         return (values << left) >> (form.bits_allocated - form.bits_stored)
 
     @cached_property
@@ -264,12 +274,15 @@ class Pixels:
 
     def _alone(self, fragment: bytes) -> bytes:
         """A DICOM file of one frame and of nothing else."""
-        dataset = Dataset()
-        for keyword in _DECODING:
-            if (value := self._header.dataset.get(keyword)) is not None:
-                setattr(dataset, keyword, value)
-        if self._form.photometric == _PALETTE:
-            dataset.PhotometricInterpretation = "MONOCHROME2"
+        form, dataset = self._form, Dataset()
+        dataset.Rows, dataset.Columns, dataset.SamplesPerPixel = form.rows, form.columns, form.samples
+        dataset.PhotometricInterpretation = (
+            "MONOCHROME2" if form.photometric == _PALETTE else form.photometric
+        )
+        if form.samples == 3:
+            dataset.PlanarConfiguration = self._planar
+        dataset.BitsAllocated, dataset.BitsStored = form.bits_allocated, form.bits_stored
+        dataset.HighBit, dataset.PixelRepresentation = form.high_bit, int(form.signed)
         dataset.SOPClassUID, dataset.SOPInstanceUID = UID(_SECONDARY_CAPTURE), UID(_ANY_UID)
         dataset.PixelData = encapsulate([fragment], has_bot=False)
         dataset["PixelData"].VR = "OB"

@@ -84,6 +84,9 @@ def build(headers: Sequence[Header], form: Form, arranged: Arrangement, limit: i
     ]
     dtype = value_type(form, set(scalings))
     pixels = _pixels(headers, form, arranged.frames)
+    for header, each in zip(headers, pixels, strict=True):
+        with naming(header.given):
+            each.check()
     if form.photometric == "PALETTE COLOR":
         dtype = pixels[0].frame(0).dtype.str[1:]
         notes.append("Its colours were looked up in its palette.")

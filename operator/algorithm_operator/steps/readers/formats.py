@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 
+from algorithm_operator.steps import images
 from algorithm_operator.steps.readers import itk, kept
 from algorithm_operator.steps.readers.reading import Given, Read, Unreadable
 
 HEADER = ".mhd"
 TAKEN = "MetaImage (.mha, or .mhd with its data file), NIfTI (.nii, .nii.gz), NRRD (.nrrd), TIFF (.tif, .tiff), DICOM"
+_BY_LIBRARY = (".nii", ".nii.gz", ".nrrd")
 _MAX_NAMED = 5
 _DICOM_MAGIC = (128, b"DICM")
 
@@ -19,22 +21,35 @@ def read(files: Sequence[Given], max_voxel_bytes: int, folder: str) -> Read:
 
     :raises Unreadable: they are none, or more than one, or none that can be staged.
     """
-    images = [file for file in files if _ends(file, HEADER, *_ONE_FILE)]
-    if not images and any(_is_dicom(file) for file in files):
-        from algorithm_operator.steps.readers import dicom  # with libraries that only some inputs need
+    found = [file for file in files if _ends(file, HEADER, *_ONE_FILE)]
+    if not found and any(_is_dicom(file) for file in files):
+        from algorithm_operator.steps.readers import dicom
 
         return dicom.read(files, max_voxel_bytes)
-    if not images:
+    if not found:
         raise Unreadable(f"{named(files)}: no image in a format that is read, which are {TAKEN}.")
-    if len(images) > 1:
-        raise Unreadable(f"an input is exactly one image, but these are {len(images)}: {named(images)}.")
-    (image,) = images
+    if len(found) > 1:
+        raise Unreadable(f"an input is exactly one image, but these are {len(found)}: {named(found)}.")
+    (image,) = found
     if _ends(image, HEADER):
         return kept.read_mhd(files, max_voxel_bytes)
     if others := [file for file in files if file is not image]:
         raise Unreadable(f"{image} is one image in one file, but beside it lies {named(others)}.")
     reader = next(reader for suffix, reader in _ONE_FILE.items() if _ends(image, suffix))
     return reader(image, max_voxel_bytes, folder)
+
+
+def preload(files: Sequence[Given]) -> None:
+    """Import the libraries that reading these files needs, as far as their names tell; most need none."""
+    if any(_ends(file, *_BY_LIBRARY) for file in files):
+        images.preload()
+    elif not any(_ends(file, HEADER, *_ONE_FILE) for file in files):
+        preload_dicom()
+
+
+def preload_dicom() -> None:
+    """Import what reading DICOM needs."""
+    from algorithm_operator.steps.readers import dicom  # noqa: F401
 
 
 def named(files: Sequence[Given]) -> str:

@@ -38,16 +38,18 @@ def read_mhd(files: Sequence[Given], max_voxel_bytes: int) -> Read:
     :raises Unreadable: they are not one whole image.
     """
     header_file = next(file for file in files if file.name.lower().endswith(".mhd"))
-    others = {file.name: file for file in files if file is not header_file}
     try:
         name, header = metaimage.attached(os.pread(header_file.descriptor, metaimage.MAX_HEADER, 0))
         folder = header_file.name.rpartition("/")[0]
-        data = others.pop(f"{folder}/{name}" if folder else name, None)
-        if data is None:
+        path = f"{folder}/{name}" if folder else name
+        found = [file for file in files if file.name == path]
+        if not found:
             raise MetaImageError(f"its data file {quoted(name, 128)} is not among the files of this input.")
-        if others:
-            extra = ", ".join(str(file) for file in list(others.values())[:3])
-            raise MetaImageError(f"beside it and its data file lies {extra}; an input is exactly one image.")
+        data = found[0]
+        if others := [file for file in files if file not in (header_file, data)]:
+            raise MetaImageError(
+                f"beside it and its data file lies {others[0]}; an input is exactly one image."
+            )
         parsed = metaimage.parse(header, len(header) + data.size, max_voxel_bytes)
         if parsed.compressed:
             metaimage.read_voxels(data.descriptor, replace(parsed, offset=0), data.size, lambda _: None)
