@@ -9,6 +9,7 @@ from algorithm_operator.api.reasons import Reason, sentence
 from algorithm_operator.api.text import quoted, shown
 from algorithm_operator.contract.paths import check_store_path
 from algorithm_operator.contract.sockets import definition_difference, spec_problem
+from algorithm_operator.contract.template import template_problem
 from algorithm_operator.core import scratch
 from algorithm_operator.core.settings import PodSettings
 from algorithm_operator.core.world import Algorithm
@@ -33,6 +34,8 @@ def refusal(
         return Reason.SPEC_INVALID, why
     if (why := _model_problem(spec)) is not None:
         return Reason.SPEC_INVALID, why
+    if spec.result_template is not None and (why := template_problem(spec.result_template)) is not None:
+        return Reason.SPEC_INVALID, f"spec.resultTemplate: {why}."
     gpu = spec.resources.gpu
     if gpu.count and gpu.type not in settings.gpu_types:
         known = ", ".join(sorted(settings.gpu_types)) or "none"

@@ -35,11 +35,16 @@ class Ending(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What a child may use. `memory_bytes` is address space beyond what the parent has mapped."""
+    """What a child may use. `memory_bytes` is address space beyond what the parent has mapped.
+
+    `reserves`: the child reserves far more addresses than it uses, as a JavaScript engine does; what counts then is
+    memory that it can write to.
+    """
 
     memory_bytes: int
     seconds: float
     open_files: int = 256
+    reserves: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,10 +153,12 @@ def _child(function: Callable[[], Any], bounds: Bounds, pipe: int) -> NoReturn:
 
 
 def _limit(bounds: Bounds) -> None:
-    memory = _mapped() + bounds.memory_bytes
+    mapped, writable = _mapped()
     seconds = max(1, int(bounds.seconds) + 1)
     for kind, limit in (
-        (resource.RLIMIT_AS, memory),
+        (resource.RLIMIT_DATA, writable + bounds.memory_bytes)
+        if bounds.reserves
+        else (resource.RLIMIT_AS, mapped + bounds.memory_bytes),
         (resource.RLIMIT_CPU, seconds),
         (resource.RLIMIT_FSIZE, 0),
         (resource.RLIMIT_CORE, 0),
@@ -162,7 +169,8 @@ def _limit(bounds: Bounds) -> None:
         resource.setrlimit(kind, (wanted, wanted))
 
 
-def _mapped() -> int:
-    """The address space of this process, in bytes."""
+def _mapped() -> tuple[int, int]:
+    """The address space of this process, and how much of it it can write to, in bytes."""
     with open("/proc/self/statm", "rb") as file:
-        return int(file.read().split()[0]) * resource.getpagesize()
+        pages = file.read().split()
+    return int(pages[0]) * resource.getpagesize(), int(pages[5]) * resource.getpagesize()
