@@ -27,6 +27,7 @@ class ConditionType(StrEnum):
     FAILED = "Failed"
     STALLED = "Stalled"  # kstatus: nothing will move without a person
     STDERR_OUTPUT = "StderrOutput"
+    GEOMETRY_MISMATCH = "GeometryMismatch"  # an output lies elsewhere than its input; a warning
 
 
 class Condition(Model):

@@ -63,6 +63,7 @@ class Reason(StrEnum):
     COMPLETED = "Completed"
     READY = "Ready"
     STDERR_OUTPUT = "StderrOutput"
+    GEOMETRY_MISMATCH = "GeometryMismatch"
     # refused inputs
     INPUTS_MISMATCH = "InputsMismatch"
     INPUT_INVALID = "InputInvalid"
@@ -229,6 +230,9 @@ CATALOGUE: dict[Reason, Entry] = {
     Reason.READY: Entry(_WAIT, False, ""),
     Reason.STDERR_OUTPUT: Entry(
         _WAIT, False, "The algorithm wrote {bytes} bytes to stderr; a warning, not a failure."
+    ),
+    Reason.GEOMETRY_MISMATCH: Entry(
+        _WAIT, False, "{outputs} A warning, not a failure, for geometryCheck is Warn."
     ),
     Reason.INPUTS_MISMATCH: Entry(_IN, False, "{why} The algorithm accepts: {allowed}."),
     Reason.INPUT_INVALID: Entry(_IN, False, 'Input "{slug}" is not valid: {why}'),

@@ -46,6 +46,7 @@ ADVICE: dict[Reason, str] = {
     Reason.COMPLETED: "kubectl algorithm download JOB fetches the outputs and checks every byte.",
     Reason.READY: _WAIT,
     Reason.STDERR_OUTPUT: "A warning, not a failure. " + _LOGS,
+    Reason.GEOMETRY_MISMATCH: "A warning, not a failure: the output is shown in another place than its input.",
     Reason.INPUTS_MISMATCH: "Give exactly one of the listed combinations of inputs. " + _NEW_JOB,
     Reason.INPUT_INVALID: "Correct that input. " + _NEW_JOB,
     Reason.INPUT_NOT_FOUND: "kubectl algorithm upload FILE STORE:PATH puts it there. " + _NEW_JOB,

@@ -18,6 +18,11 @@ FAULT = {
     "algorithm": "the algorithm (its developer's to correct; not retried)",
     "infrastructure": "the cluster, neither the algorithm nor the inputs (retried in new attempts)",
 }
+_WARNINGS = {
+    ConditionType.STDERR_OUTPUT: ("wrote to stderr", " Read it: kubectl algorithm logs JOB --stderr"),
+    ConditionType.GEOMETRY_MISMATCH: ("an output lies elsewhere", ""),
+}
+"""Conditions that are no failure: what a table says of them, and what is added to their message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +59,19 @@ def explain(job: Job, pod: Mapping[str, Any] | None = None) -> Explanation:
     )
 
 
+def warnings(job: Job) -> dict[str, str]:
+    """What a job's owner should look at although it did not fail: in a few words, and in full."""
+    found = {}
+    for type_, (brief, advised) in _WARNINGS.items():
+        said = find(job.status.conditions, type_)
+        if said is not None and said.status == "True":
+            found[brief] = shown(said.message, 2048) + advised.replace("JOB", job.name)
+    return found
+
+
 def warning(job: Job) -> str | None:
-    """What a job's owner should look at although it did not fail."""
-    said = find(job.status.conditions, ConditionType.STDERR_OUTPUT)
-    if said is None or said.status != "True":
-        return None
-    return f"{shown(said.message, 2048)} Read it: kubectl algorithm logs {job.name} --stderr"
+    """All warnings in one text."""
+    return " ".join(warnings(job).values()) or None
 
 
 def waits_for(job: Job) -> Condition | None:
@@ -105,8 +117,8 @@ def _evidence(job: Job) -> Iterator[str]:
             f"{name} {value:g}" for name, value in parts.items() if value is not None
         )
     for condition in status.conditions:
-        if condition.type == ConditionType.STDERR_OUTPUT:
-            continue  # the warning
+        if condition.type in _WARNINGS:
+            continue  # told as such
         text = shown(condition.message, 2048)
         yield f"condition {shown(condition.type, 64)}={condition.status} {shown(condition.reason, 64)}" + (
             f": {text}" if text and text != shown(status.message or "", 2048) else ""

@@ -28,7 +28,7 @@ from rich.text import Text
 
 from algorithm_operator.api.job import State
 from algorithm_operator.api.text import shown
-from algorithm_operator.cli.explain import Explanation, waits_for, warning
+from algorithm_operator.cli.explain import Explanation, waits_for, warning, warnings
 from algorithm_operator.cli.jobs import Job
 from algorithm_operator.cli.progress import Moment, clock
 from algorithm_operator.cli.results import Fetched
@@ -90,8 +90,8 @@ def jobs(found: Sequence[Job]) -> None:
         ran = job.status.timing.ran_seconds if job.status.timing else None
         held = waits_for(job)
         reason = held.reason if held else job.status.reason or ""
-        if warning(job) is not None:
-            reason += " (wrote to stderr)"
+        if warned := warnings(job):
+            reason += f" ({', '.join(warned)})"
         table.add_row(
             text(job.name),
             text(job.spec.algorithm_ref.name),

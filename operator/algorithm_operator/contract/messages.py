@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 from algorithm_operator.api.text import quoted, shown
 
 MAX_IMAGE_FILES = 1000
+NO_DICOM = "image must be DICOM, and no job writes DICOM image sets; declare the output as Image"
+"""A DICOM Image Set as an output; Grand Challenge takes none either, for it imports .mha and .tif files only."""
 
 
 def file_missing(path: str) -> str:
@@ -41,7 +43,7 @@ def image_too_large(path: str) -> str:
 
 def image_invalid(path: str, why: str) -> str:
     """An image that is none of its socket's."""
-    return _with(f"The image produced in {quoted(path)} is not valid", why)
+    return _with(f"The image produced in {quoted(path)} is not valid", why, 700)
 
 
 def file_too_large(path: str, limit_bytes: int | None = None) -> str:
@@ -71,7 +73,8 @@ def segments_undetermined(limit: int) -> str:
     """A segmentation whose voxel values are no small set of whole numbers."""
     return (
         "Image segments could not be determined, ensure the voxel values are integers and that it contains no more "
-        f"than {limit} segments."
+        f"than {limit} segments. Ensure the image has the minimum and maximum voxel values set as tags if the image is "
+        "a TIFF file."
     )
 
 
@@ -81,6 +84,17 @@ def segments_unknown(allowed: Iterable[int], found: Iterable[int]) -> str:
         f"The valid voxel values for this segmentation are: {_set({0, *allowed})}. This segmentation is invalid as "
         f"it contains the voxel values: {_set(found)}."
     )
+
+
+def no_vector_field(dimensions: int, components: int, last_side: int) -> str | None:
+    """Why an image is no displacement field, or None: four axes, of which the last one holds x, y and z."""
+    if dimensions + (components > 1) != 4:
+        return "Deformation and displacement must be 4D images."
+    if components > 1:
+        return "Deformation and displacement fields cannot have a color component."
+    if last_side != 3:
+        return "Deformation and displacement field's 4th dimension must be a 3-component vector."
+    return None
 
 
 def findings(messages: Sequence[tuple[str, str]], limit: int) -> str:
@@ -98,8 +112,8 @@ def findings(messages: Sequence[tuple[str, str]], limit: int) -> str:
     return text
 
 
-def _with(head: str, why: str) -> str:
-    why = shown(why.strip())
+def _with(head: str, why: str, limit: int = 256) -> str:
+    why = shown(why.strip(), limit)
     return f"{head}. {why[:1].upper()}{why[1:]}" if why else head
 
 

@@ -7,6 +7,8 @@ from datetime import datetime
 from algorithm_operator.api.conditions import Condition, ConditionType, with_condition, without_condition
 from algorithm_operator.api.job import AlgorithmJobStatus, Attempt, Logs, ManifestRef, Output, State, Timing
 from algorithm_operator.api.reasons import Reason, sentence
+from algorithm_operator.api.text import shown
+from algorithm_operator.contract import messages
 from algorithm_operator.contract.manifest import Manifest, ManifestOutput
 from algorithm_operator.contract.values import dump_json, has_long_key
 from algorithm_operator.core import names
@@ -173,13 +175,19 @@ def succeeded(
         status = set_condition(
             status, job, now, ConditionType.STDERR_OUTPUT, True, Reason.STDERR_OUTPUT, message
         )
+    odd = [(each.slug, shown(why, MAX_MESSAGE)) for each in manifest.outputs for why in each.warnings]
+    if odd:
+        message = sentence(Reason.GEOMETRY_MISMATCH, outputs=messages.findings(odd, MAX_MESSAGE))
+        status = set_condition(
+            status, job, now, ConditionType.GEOMETRY_MISMATCH, True, Reason.GEOMETRY_MISMATCH, message
+        )
     status = set_condition(status, job, now, ConditionType.COMPLETE, True, Reason.COMPLETED, "")
     return Decision(status)
 
 
 def _outputs(outputs: list[ManifestOutput], folder: str | None, stored: set[str]) -> list[Output]:
     """Outputs as status shows them; values as long as they fit, everything else by path, size and sha256."""
-    shown: list[Output] = []
+    told: list[Output] = []
     budget = MAX_STATUS_VALUES_BYTES
     for output in outputs:
         file = output.file
@@ -192,8 +200,8 @@ def _outputs(outputs: list[ManifestOutput], folder: str | None, stored: set[str]
             if size <= budget and not has_long_key(output.value):
                 budget -= size
                 fields["value"] = output.value
-        shown.append(Output.model_validate(fields))
-    return shown
+        told.append(Output.model_validate(fields))
+    return told
 
 
 def timing(job: Job, facts: Facts) -> Timing:

@@ -74,9 +74,11 @@ class Collection:
         if ended is None or ended.exit_code != 0:
             report = CollectReport(ok=False, exit=ended, message=None if ended else self._no_record())
             return self._fail(report, COLLECT_NO_RESULT, [], logs)
+        stage = self._stage_record()
         inspection = Inspection(
             self.roots.output,
             self.settings,
+            {each.slug: each.image for each in stage.inputs if each.image is not None},
             began + self.plan.limits.collect_seconds,
             keeps_files=self.folder is not None,
         )
@@ -92,7 +94,7 @@ class Collection:
                     exit=ended,
                 )
                 return self._fail(report, COLLECT_FINDINGS, findings, logs)
-            return self._keep(checked, inspection, logs, ended, began), COLLECT_OK
+            return self._keep(checked, inspection, stage, logs, ended, began), COLLECT_OK
         finally:
             inspection.close()
 
@@ -124,11 +126,11 @@ class Collection:
         self,
         checked: list[Checked],
         inspection: Inspection,
+        stage: StageRecord,
         logs: list[ManifestFile],
         ended: ExitRecord,
         began: float,
     ) -> CollectReport:
-        stage = self._stage_record()
         hashes = [(each.slug, each.sha256) for each in stage.inputs]
         model_sha256 = stage.model.sha256 if stage.model is not None else None
         try:
@@ -181,7 +183,7 @@ class Collection:
         socket = each.socket
         file: ManifestFile | None = None
         if self.folder is not None:
-            name = f"{socket.slug}.mha" if is_image(socket.kind) else f"{socket.slug}.json"
+            name = socket.slug + each.suffix
             if each.replacement is not None:
                 file = self.folder.keep_bytes(name, each.replacement)
             else:
@@ -195,6 +197,7 @@ class Collection:
             has_value=each.has_value,
             image=each.image,
             overlay_segments=socket.overlay_segments,
+            warnings=list(each.warnings),
         )
 
     def keep_logs(self) -> list[ManifestFile]:

@@ -27,3 +27,11 @@ def try_again(why: str) -> StepError:
 def os_message(error: OSError) -> str:
     """What the kernel said, without the path (it may be hostile) but with the name of the error."""
     return error.strerror or type(error).__name__
+
+
+class FindingError(Exception):
+    """One output has a finding; `path` is the file that it is about, if not the socket's relative path."""
+
+    def __init__(self, message: str, path: str | None = None) -> None:
+        super().__init__(message)
+        self.message, self.path = message, path

@@ -15,7 +15,7 @@ from typing import Any
 
 from algorithm_operator.api.job import ImageGeometry
 from algorithm_operator.contract import messages
-from algorithm_operator.steps import metaimage
+from algorithm_operator.steps import metaimage, tiff
 from algorithm_operator.steps.metaimage import Header, MetaImageError
 
 LIBRARY_BYTES = 768 * 1024**2
@@ -110,7 +110,7 @@ def segment_values(descriptor: int, header: Header) -> set[int] | None:
 
     def take(voxels: memoryview) -> None:
         if len(found) <= MAX_SEGMENTS:
-            found.update(_distinct(voxels, header))
+            found.update(distinct(voxels, header))
 
     metaimage.read_voxels(descriptor, header, os.fstat(descriptor).st_size, take)
     return found if len(found) <= MAX_SEGMENTS else None
@@ -121,7 +121,7 @@ _CODES = {
 }  # fmt: skip
 
 
-def _distinct(voxels: memoryview, header: Header) -> set[int]:
+def distinct(voxels: memoryview, header: Header | tiff.Header) -> set[int]:
     """The distinct values of a piece. Values below 256, as nearly all segments are, take the fast way."""
     width = header.element_bytes
     data = voxels.tobytes()

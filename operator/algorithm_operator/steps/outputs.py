@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -13,28 +14,32 @@ from algorithm_operator.api.job import ImageGeometry
 from algorithm_operator.api.text import quoted, shown
 from algorithm_operator.contract import messages
 from algorithm_operator.contract.failure import UNDECLARED, Finding
+from algorithm_operator.contract.kinds import KINDS, Form, SuperKind
 from algorithm_operator.contract.plan import PlannedSocket
-from algorithm_operator.contract.sockets import is_image
 from algorithm_operator.contract.values import MAX_KEY, has_long_key
-from algorithm_operator.steps import images, sandbox, values, walk
-from algorithm_operator.steps.failures import os_message
+from algorithm_operator.steps import filetypes, images, output_images, sandbox, values, walk
+from algorithm_operator.steps.failures import FindingError, os_message
 from algorithm_operator.steps.settings import StepSettings
 
-IMAGE_SUFFIX = b".mha"
 MIN_CHECK_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A valid output: an open descriptor of its file, and what was found out. `replacement` is kept instead."""
+    """A valid output: an open descriptor of its file, and what was found out. `replacement` is kept instead.
+
+    `suffix`: of the name that it is kept with; `warnings`: what is odd about it and no failure, display-safe.
+    """
 
     socket: PlannedSocket
     descriptor: int
     size: int
+    suffix: str
     value: Any = None
     has_value: bool = False
     replacement: bytes | None = None
     image: ImageGeometry | None = None
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,22 +50,24 @@ class Undeclared:
     bytes: int
 
 
-class _FindingError(Exception):
-    """One output has a finding."""
-
-    def __init__(self, message: str, path: str | None = None) -> None:
-        super().__init__(message)
-        self.message, self.path = message, path
-
-
 class Inspection:
     """The check of one /output. Descriptors of valid outputs stay open until it is closed.
 
-    `deadline` (time.monotonic) bounds all checks together; `keeps_files` is whether there is a store for large values.
+    `inputs` are the images that outputs must lie on, by slug; `deadline` (time.monotonic) bounds all checks together;
+    `keeps_files` is whether there is a store for large values.
     """
 
-    def __init__(self, root: str, settings: StepSettings, deadline: float, *, keeps_files: bool) -> None:
-        self._settings, self._deadline, self._keeps_files = settings, deadline, keeps_files
+    def __init__(
+        self,
+        root: str,
+        settings: StepSettings,
+        inputs: Mapping[str, ImageGeometry],
+        deadline: float,
+        *,
+        keeps_files: bool,
+    ) -> None:
+        self._settings, self._inputs = settings, inputs
+        self._deadline, self._keeps_files = deadline, keeps_files
         self._open = ExitStack()
         self._root = walk.open_root(root)
         self._open.callback(os.close, self._root)
@@ -82,10 +89,8 @@ class Inspection:
             if self._tree.refused_at(path):
                 continue  # told already
             try:
-                checked.append(
-                    self._image(socket, path) if is_image(socket.kind) else self._json(socket, path)
-                )
-            except _FindingError as found:
+                checked.append(self._one(socket, path))
+            except FindingError as found:
                 where = found.path or socket.relative_path
                 findings.append(Finding(slug=socket.slug, path=shown(where), message=found.message))
         total, limit = sum(each.size for each in checked), self._settings.max_output_bytes
@@ -124,10 +129,10 @@ class Inspection:
         try:
             descriptor = walk.open_file(self._root, path)
         except walk.RefusedError as error:
-            raise _FindingError(messages.not_a_file(os.fsdecode(path), str(error))) from error
+            raise FindingError(messages.not_a_file(os.fsdecode(path), str(error))) from error
         except PermissionError as error:
             why = f"the algorithm's own user may not read it ({os_message(error)})"
-            raise _FindingError(messages.file_invalid(os.fsdecode(path), why)) from error
+            raise FindingError(messages.file_invalid(os.fsdecode(path), why)) from error
         self._open.callback(os.close, descriptor)
         self._used.add(path)
         return descriptor, os.fstat(descriptor).st_size
@@ -136,81 +141,91 @@ class Inspection:
         seconds = max(self._deadline - time.monotonic(), MIN_CHECK_SECONDS)
         return sandbox.Bounds(self._settings.check_memory_bytes + more_memory, seconds)
 
+    def _one(self, socket: PlannedSocket, path: bytes) -> Checked:
+        match KINDS[socket.kind].form:
+            case Form.JSON:
+                return self._json(socket, path)
+            case Form.FILE:
+                return self._file(socket, path)
+            case Form.IMAGE:
+                return self._image(socket, path)
+            case Form.DICOM:
+                raise FindingError(messages.image_invalid(socket.relative_path, messages.NO_DICOM))
+
+    def _there(self, socket: PlannedSocket, path: bytes) -> tuple[int, int]:
+        """As `_opened`, of the one file of an output that is no image."""
+        if path in self._tree.folders:
+            raise FindingError(messages.not_a_file(socket.relative_path, "a folder"))
+        if self._tree.file(path) is None:
+            raise FindingError(messages.file_missing(socket.relative_path))
+        return self._opened(path)
+
     def _json(self, socket: PlannedSocket, path: bytes) -> Checked:
         name = socket.relative_path
-        if path in self._tree.folders:
-            raise _FindingError(messages.not_a_file(name, "a folder"))
-        if self._tree.file(path) is None:
-            raise _FindingError(messages.file_missing(name))
-        descriptor, size = self._opened(path)
+        descriptor, size = self._there(socket, path)
         cap = self._settings.max_json_bytes
-        found = values.check_file(descriptor, socket.kind, cap, self._bounds())
+        found = values.check_file(descriptor, socket.kind, cap, self._bounds(), socket.schema_)
         if found.too_large:
-            raise _FindingError(messages.file_too_large(name, cap if size > cap else None))
+            raise FindingError(messages.file_too_large(name, cap if size > cap else None))
         if found.not_json is not None:
-            raise _FindingError(messages.not_json(name, found.not_json))
+            raise FindingError(messages.not_json(name, found.not_json))
         if found.invalid is not None:
-            raise _FindingError(messages.file_invalid(name, found.invalid))
+            raise FindingError(messages.file_invalid(name, found.invalid))
         text = (found.text or "").encode()
-        small = len(text) <= self._settings.max_value_bytes
-        value = json.loads(text) if small else None
-        if not self._keeps_files:  # the value in status is all that will be left of it
-            self._value_bytes += len(text)
-            if self._value_bytes > self._settings.max_value_bytes:
-                most = self._settings.max_value_bytes
-                why = f"there is no DataStore for more than {most} bytes in all; name an outputStore"
-                raise _FindingError(messages.file_invalid(name, why))
-            if has_long_key(value):
-                why = f"there is no DataStore for keys of more than {MAX_KEY} characters; name an outputStore"
-                raise _FindingError(messages.file_invalid(name, why))
+        carried = KINDS[socket.kind].super_kind is SuperKind.VALUE and (
+            len(text) <= self._settings.max_value_bytes
+        )
+        value = json.loads(text) if carried else None
+        if not self._keeps_files and (why := self._too_large_for_status(text, value, carried=carried)):
+            raise FindingError(messages.file_invalid(name, why))
         replacement = text + b"\n" if found.replaced else None
         return Checked(
             socket,
             descriptor,
             size if replacement is None else len(replacement),
+            ".json",
             value=value,
-            has_value=small,
+            has_value=carried,
             replacement=replacement,
         )
 
-    def _image(self, socket: PlannedSocket, path: bytes) -> Checked:
+    def _too_large_for_status(self, text: bytes, value: Any, *, carried: bool) -> str | None:
+        """Why a value cannot be all that is left of its output: the value in status."""
+        most = self._settings.max_value_bytes
+        self._value_bytes += len(text)
+        if not carried or self._value_bytes > most:
+            return f"there is no DataStore for more than {most} bytes in all; name an outputStore"
+        if has_long_key(value):
+            return f"there is no DataStore for keys of more than {MAX_KEY} characters; name an outputStore"
+        return None
+
+    def _file(self, socket: PlannedSocket, path: bytes) -> Checked:
         name = socket.relative_path
-        if self._tree.file(path) is not None:
-            raise _FindingError(messages.not_a_file(name, "a file, not a folder that holds one image"))
-        files = list(self._tree.below(path))
-        if not files:
-            raise _FindingError(messages.folder_empty(name))
-        if len(files) > messages.MAX_IMAGE_FILES:
-            raise _FindingError(messages.too_many_files(name))
-        if len(files) > 1:
-            raise _FindingError(messages.one_image_only(name, len(files)))
-        file = files[0].path
-        where = os.fsdecode(file)
-        if not file.lower().endswith(IMAGE_SUFFIX):
-            raise _FindingError(messages.no_image(name, f"{shown(file, 128)} is no .mha file"), where)
-        descriptor, size = self._opened(file)
-        segments = socket.overlay_segments
-        allowed = [segment.voxel_value for segment in segments] if segments else None
-        limit = self._settings.max_image_bytes
+        descriptor, size = self._there(socket, path)
         outcome = sandbox.run(
-            lambda: images.inspect(descriptor, limit, allowed),
-            self._bounds(images.LIBRARY_BYTES),
-            max_result=1 << 20,
+            lambda: filetypes.problem(socket.kind, descriptor, size), self._bounds(), max_result=1 << 16
         )
         match outcome.ending:
             case sandbox.Ending.DONE:
-                found = outcome.value
+                why = outcome.value
             case sandbox.Ending.CRASHED:
-                raise _FindingError(
-                    messages.no_image(name, f"reading {shown(file, 128)} failed: {outcome.detail}"), where
-                )
+                why = f"reading it failed ({outcome.detail})"
             case _:
-                raise _FindingError(messages.image_too_large(name), where)
-        if "unreadable" in found:
-            raise _FindingError(messages.no_image(name, f"{shown(file, 128)}: {found['unreadable']}"), where)
-        if "invalid" in found:
-            raise _FindingError(messages.image_invalid(name, found["invalid"]), where)
-        return Checked(socket, descriptor, size, image=images.geometry(found["geometry"]))
+                raise FindingError(messages.file_too_large(name))
+        if why is not None:
+            raise FindingError(messages.file_invalid(name, why))
+        return Checked(socket, descriptor, size, KINDS[socket.kind].suffixes[0])
+
+    def _image(self, socket: PlannedSocket, path: bytes) -> Checked:
+        if self._tree.file(path) is not None:
+            what = "a file, not a folder that holds one image"
+            raise FindingError(messages.not_a_file(socket.relative_path, what))
+        file, suffix = output_images.pick(socket.relative_path, list(self._tree.below(path)))
+        descriptor, size = self._opened(file.path)
+        bounds = self._bounds(images.LIBRARY_BYTES)
+        image = output_images.check(socket, file, descriptor, self._settings.max_image_bytes, bounds)
+        warnings = output_images.check_place(socket, file, image, self._inputs)
+        return Checked(socket, descriptor, size, suffix, image=image, warnings=tuple(warnings))
 
 
 def _owner(path: str, sockets: list[PlannedSocket]) -> str:

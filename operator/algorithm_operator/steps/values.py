@@ -31,7 +31,7 @@ class CheckedValue:
     invalid: str | None = None
 
 
-def inspect(descriptor: int, kind: str, cap: int) -> dict[str, Any]:
+def inspect(descriptor: int, kind: str, schema: dict[str, Any] | None, cap: int) -> dict[str, Any]:
     """The fields of a CheckedValue, for the sandbox."""
     size = os.fstat(descriptor).st_size
     if size > cap:
@@ -50,14 +50,16 @@ def inspect(descriptor: int, kind: str, cap: int) -> dict[str, Any]:
         return {"too_large": True}
     except JsonError as error:
         return {"not_json": str(error)}
-    if problem := check_value(KINDS[kind], value):
+    if problem := check_value(KINDS[kind], value, schema):
         return {"invalid": problem}
     return {"text": dump_json(value), "replaced": replaced}
 
 
-def check_file(descriptor: int, kind: str, cap: int, bounds: sandbox.Bounds) -> CheckedValue:
-    """Read and check an open JSON file of at most `cap` bytes in a child process."""
-    outcome = sandbox.run(lambda: inspect(descriptor, kind, cap), bounds, max_result=4 * cap + 4096)
+def check_file(
+    descriptor: int, kind: str, cap: int, bounds: sandbox.Bounds, schema: dict[str, Any] | None = None
+) -> CheckedValue:
+    """Read and check an open JSON file of at most `cap` bytes in a child process, against its socket's `schema` too."""
+    outcome = sandbox.run(lambda: inspect(descriptor, kind, schema, cap), bounds, max_result=4 * cap + 4096)
     match outcome.ending:
         case sandbox.Ending.DONE:
             return CheckedValue(**outcome.value)

@@ -7,7 +7,7 @@ import pytest
 
 from algorithm_operator.api.reasons import CATALOGUE, Reason
 from algorithm_operator.cli.advice import ADVICE, advice
-from algorithm_operator.cli.explain import explain, waits_for
+from algorithm_operator.cli.explain import explain, waits_for, warnings
 from algorithm_operator.cli.jobs import Job, job_of
 
 TIME = "2026-11-22T20:00:00Z"
@@ -38,6 +38,17 @@ def test_stderr_is_a_warning_and_no_verdict() -> None:
     assert found.warning.endswith("kubectl algorithm logs case-1 --stderr")
     assert not any("StderrOutput" in line for line in found.evidence)
     assert explain(job(state="Succeeded")).warning is None
+
+
+def test_an_output_in_another_place_is_a_warning_and_no_verdict() -> None:
+    mismatch = condition("GeometryMismatch", "True", "GeometryMismatch", "mask: it does not lie on t1.")
+    stderr = condition("StderrOutput", "True", "StderrOutput", "wrote 8 bytes.")
+    found = explain(job(state="Succeeded", conditions=[mismatch, stderr]))
+    assert found.warning == (
+        "wrote 8 bytes. Read it: kubectl algorithm logs case-1 --stderr mask: it does not lie on t1."
+    )
+    assert not any("GeometryMismatch" in line for line in found.evidence)
+    assert list(warnings(job(conditions=[mismatch]))) == ["an output lies elsewhere"]
 
 
 def test_advice_names_what_it_speaks_of() -> None:

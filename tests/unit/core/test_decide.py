@@ -449,7 +449,22 @@ def test_success_shows_small_values_and_refers_to_the_rest(value: Any, kept: boo
     assert status.timing is not None
     assert status.timing.ran_seconds == 50.0
     assert find(status.conditions, "StderrOutput") is not None
+    assert find(status.conditions, "GeometryMismatch") is None
     assert find(status.conditions, "Complete") is not None
+
+
+def test_an_output_in_another_place_is_a_warning() -> None:
+    facts = facts_of(pod(stage=DONE, main=terminated(0), collect=collected()))
+    found = manifest({})
+    found.outputs[0].warnings.append("It does not lie on input {0}\n.")
+    decision = succeeded(world(job(followed())), followed(), 1, facts, judge(facts, run()), found)
+    assert decision.status.state is State.SUCCEEDED
+    condition = find(decision.status.conditions, "GeometryMismatch")
+    assert condition is not None
+    assert (condition.status, condition.reason) == ("True", "GeometryMismatch")
+    assert condition.message == (
+        "results: It does not lie on input {0}\\x0a. A warning, not a failure, for geometryCheck is Warn."
+    )
 
 
 def test_a_finished_job_leaves_when_its_time_is_over() -> None:

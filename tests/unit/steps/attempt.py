@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from algorithm_operator.contract import frames
+from algorithm_operator.contract.kinds import KINDS
 from algorithm_operator.contract.manifest import MAX_MANIFEST_BYTES, Manifest
 from algorithm_operator.contract.plan import (
     Command,
@@ -29,6 +30,7 @@ from algorithm_operator.contract.plan import (
     Target,
 )
 from algorithm_operator.contract.reports import CollectReport, StageReport
+from algorithm_operator.contract.sockets import is_image
 from algorithm_operator.core import names
 from algorithm_operator.steps.roots import ROOT_VARIABLE, SOCKET_VARIABLE, Roots
 
@@ -42,8 +44,7 @@ MOUNTS = (
 
 def planned(slug: str, kind: str, path: str | None = None, **more: Any) -> PlannedSocket:
     """A socket with the default path."""
-    image = kind in ("Image", "Segmentation")
-    relative = path or (f"images/{slug}" if image else f"{slug}.json")
+    relative = path or (f"images/{slug}" if is_image(kind) else slug + KINDS[kind].suffixes[0])
     return PlannedSocket(slug=slug, title=slug, kind=kind, relative_path=relative, pk=1, **more)
 
 

@@ -1,0 +1,101 @@
+"""Image outputs: the one image in a folder, whether it is one of its socket's, and whether it lies where it must."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+
+from algorithm_operator.api.job import ImageGeometry
+from algorithm_operator.api.kinds import SocketKind
+from algorithm_operator.api.text import quoted, shown
+from algorithm_operator.contract import geometry, messages
+from algorithm_operator.contract.plan import PlannedSocket
+from algorithm_operator.steps import images, sandbox, tiff_images, walk
+from algorithm_operator.steps.failures import FindingError
+
+MHA, TIF = ".mha", ".tif"
+_SUFFIXES = {b".mha": MHA, b".tif": TIF, b".tiff": TIF}
+_INSPECT = {MHA: images.inspect, TIF: tiff_images.inspect}
+_COMPONENTS = (1, 3, 4)
+"""Numbers a voxel: grey, RGB, RGBA."""
+_TOLD = 3
+"""Files that are named, of those that are no images."""
+
+
+def pick(folder: str, files: Sequence[walk.File]) -> tuple[walk.File, str]:
+    """The one image among the files of a folder, and the suffix that it is kept with. Other files do not matter.
+
+    :raises FindingError: there is none, or more than one.
+    """
+    if not files:
+        raise FindingError(messages.folder_empty(folder))
+    if len(files) > messages.MAX_IMAGE_FILES:
+        raise FindingError(messages.too_many_files(folder))
+    found = [(file, suffix) for file in files if (suffix := _suffix(file.path)) is not None]
+    if not found:
+        names = ", ".join(quoted(os.path.basename(file.path), 60) for file in files[:_TOLD])
+        more = f" and {len(files) - _TOLD} more" if len(files) > _TOLD else ""
+        why = f"{names}{more}: an image is one .mha file with its data inside, or one .tif file"
+        raise FindingError(messages.no_image(folder, why))
+    if len(found) > 1:
+        raise FindingError(messages.one_image_only(folder, len(found)))
+    return found[0]
+
+
+def _suffix(path: bytes) -> str | None:
+    return _SUFFIXES.get(os.path.splitext(path)[1].lower())
+
+
+def check(
+    socket: PlannedSocket, file: walk.File, descriptor: int, max_voxel_bytes: int, bounds: sandbox.Bounds
+) -> ImageGeometry:
+    """What an open image file is, looked at in the sandbox.
+
+    :raises FindingError: it cannot be read, or is none of its socket's.
+    """
+    name, where = socket.relative_path, os.fsdecode(file.path)
+    segments = socket.overlay_segments
+    allowed = [segment.voxel_value for segment in segments] if segments else None
+    inspect = _INSPECT[_suffix(file.path) or MHA]
+    outcome = sandbox.run(lambda: inspect(descriptor, max_voxel_bytes, allowed), bounds, max_result=1 << 20)
+    match outcome.ending:
+        case sandbox.Ending.DONE:
+            found = outcome.value
+        case sandbox.Ending.CRASHED:
+            why = f"reading {shown(file.path, 128)} failed: {outcome.detail}"
+            raise FindingError(messages.no_image(name, why), where)
+        case _:
+            raise FindingError(messages.image_too_large(name), where)
+    if "unreadable" in found:
+        why = f"{shown(file.path, 128)}: {found['unreadable']}"
+        raise FindingError(messages.no_image(name, why), where)
+    if "invalid" in found:
+        raise FindingError(messages.image_invalid(name, found["invalid"]), where)
+    image = images.geometry(found["geometry"])
+    if image.components not in _COMPONENTS:
+        why = f"{shown(file.path, 128)} has {image.components} numbers a voxel; an image has 1, 3 or 4"
+        raise FindingError(messages.no_image(name, why), where)
+    if socket.kind == SocketKind.DISPLACEMENT_FIELD and (
+        problem := messages.no_vector_field(len(image.size), image.components, image.size[-1])
+    ):
+        raise FindingError(messages.image_invalid(name, problem), where)
+    return image
+
+
+def check_place(
+    socket: PlannedSocket, file: walk.File, image: ImageGeometry, inputs: Mapping[str, ImageGeometry]
+) -> list[str]:
+    """What is odd about where an image lies, if its socket only warns. Inputs without a geometry are not compared.
+
+    :raises FindingError: it does not lie on the input that it must lie on.
+    """
+    below = inputs.get(socket.overlay_of) if socket.overlay_of is not None else None
+    if socket.overlay_of is None or below is None:
+        return []
+    placed = _suffix(file.path) != TIF
+    why = geometry.mismatch(image, below, socket.overlay_of, placed=placed)
+    if why is None:
+        return []
+    if socket.geometry_check == "Fail":
+        raise FindingError(messages.image_invalid(socket.relative_path, why), os.fsdecode(file.path))
+    return [why]
