@@ -18,7 +18,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup, escape
 
 from algorithm_operator import __version__
-from algorithm_operator.api.job import ImageGeometry, State
+from algorithm_operator.api.job import ImageGeometry, JobInput, State
 from algorithm_operator.api.text import shown
 from algorithm_operator.cli.explain import explain
 from algorithm_operator.cli.jobs import Job
@@ -79,6 +79,11 @@ def page(job: Job, facts: Facts, *, namespace: str, made_at: str) -> str:
         why=explanation.verdict.partition(": ")[2] or explanation.verdict,
         explanation=explanation,
         findings=facts.findings,
+        warnings=[
+            f"{each.slug}: {told}"
+            for each in (facts.manifest.outputs if facts.manifest else [])
+            for told in each.warnings
+        ],
         remarks=facts.remarks,
         results=_cleaned(report.results_html),
         galleries=[
@@ -183,22 +188,26 @@ def _outputs(job: Job) -> Iterator[dict[str, str]]:
 def _inputs(job: Job, manifest: Manifest | None) -> Iterator[dict[str, str]]:
     given = {each.slug: each for each in job.spec.inputs}
     if manifest is None:
+        run = job.status.algorithm
+        kinds = {each.slug: each.kind for each in run.interface.inputs} if run is not None else {}
         for spec in given.values():
-            yield _row(spec.slug, "", _value(spec.wire()), None, None)
+            yield _row(spec.slug, kinds.get(spec.slug, ""), _given(spec), None, None)
         return
     for each in manifest.inputs:
         parts = [_geometry(each.image)] if each.image else []
-        if each.conversion is not None:
-            notes = "".join(f"; {note}" for note in each.conversion.notes)
-            parts.append(
-                f"converted from {each.conversion.files} {each.conversion.format} file(s) by {each.conversion.reader}"
-                f"{notes}"
-            )
-        if each.slug in given and given[each.slug].has_value:
-            parts.append(_value(given[each.slug].value))
-        else:
-            parts.append(f"from {each.source}")
+        if (how := each.conversion) is not None:
+            parts += [f"converted from {how.files} {how.format} file(s) by {how.reader}", *how.notes]
+        parts.append(_given(given[each.slug]) if each.slug in given else f"from {each.source}")
         yield _row(each.slug, each.kind, "; ".join(parts), each.bytes, each.sha256)
+
+
+def _given(spec: JobInput) -> str:
+    """Where an input is from, or its value."""
+    if spec.has_value:
+        return _value(spec.value)
+    if spec.store is not None:
+        return f"from {spec.store.name}:{', '.join(spec.store.paths)}"
+    return f"from {_value(spec.wire())}"
 
 
 def _row(slug: str, kind: str, what: str, count: int | None, sha256: str | None) -> dict[str, str]:

@@ -58,11 +58,9 @@ def stored(store: StoreClient, job: Job, facts: Facts) -> None:
         if job.status.state is State.SUCCEEDED:
             _, manifest = results.fetch_manifest(store, job, folder, _quiet)
             facts.manifest = manifest
-            if manifest.report is None:
-                facts.remarks.append("No report was made of its results; here is what its record says.")
-            elif manifest.report.bytes > MAX_REPORT_BYTES:
+            if manifest.report is not None and manifest.report.bytes > MAX_REPORT_BYTES:
                 facts.remarks.append(f"Its report has {manifest.report.bytes} bytes; that is too much.")
-            else:
+            elif manifest.report is not None:
                 fetched = results.fetch_file(store, job, manifest.report, folder, _quiet)
                 facts.report = read_report(fetched.path.read_bytes(), facts)
             if job.logs_apart is None:

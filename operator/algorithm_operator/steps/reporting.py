@@ -28,6 +28,7 @@ from algorithm_operator.contract.report import (
 )
 from algorithm_operator.steps import charts, pictures, rendering, sandbox
 from algorithm_operator.steps.commit import AttemptFolder
+from algorithm_operator.steps.failures import os_message
 from algorithm_operator.steps.outputs import Checked
 from algorithm_operator.steps.sandbox import Bounds, Ending
 from algorithm_operator.steps.settings import MIB, StepSettings
@@ -37,7 +38,6 @@ TEMPLATE_SECONDS, CHART_SECONDS, PREVIEW_SECONDS, ALL_SECONDS = 2.0, 30.0, 30.0,
 RESERVE_SECONDS = 10.0
 """Of the time for collecting, left for the manifest."""
 _TEMPLATE_MEMORY, _PREVIEW_MEMORY = 192 * MIB, 320 * MIB
-_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
 class _NotShownError(Exception):
@@ -108,7 +108,7 @@ class Reporter:
         socket, descriptor = each.socket, each.descriptor
         bounds = self._bounds(PREVIEW_SECONDS, _PREVIEW_MEMORY)
         formats = {SocketKind.JPEG: ["JPEG"], SocketKind.PNG: ["PNG"]}.get(SocketKind(socket.kind))
-        if socket.kind in PANIMG_KINDS and os.pread(descriptor, 4, 0) in _TIFF:
+        if socket.kind in PANIMG_KINDS and each.suffix == ".tif":
             formats = ["TIFF"]
         if formats is not None:
             made = self._child(lambda: pictures.thumbnail(descriptor, formats), bounds, 8 * MAX_PICTURE_BYTES)
@@ -129,7 +129,7 @@ class Reporter:
                 bounds,
                 8 * MAX_PICTURE_BYTES,
             )
-        caption = f"On {shown(socket.overlay_of or '', 64)}." if made["below"] else ""
+        caption = f"Shown on {shown(socket.overlay_of or '', 64)}." if made["below"] else ""
         if below is not None and not made["below"]:
             caption = f"Not of the same size as {shown(socket.overlay_of or '', 64)}, so not shown on it."
         return _preview(socket, made["pictures"], caption)
@@ -178,13 +178,20 @@ class Reporter:
 
 
 def keep(folder: AttemptFolder | None, reporter: Reporter, checked: Sequence[Checked]) -> ManifestFile | None:
-    """Make the report and keep it in the attempt's folder. Whatever goes wrong: the outputs are worth more than it."""
+    """Make the report and keep it in the attempt's folder; None where there is nothing to show, or no folder.
+
+    Whatever goes wrong, the outputs are worth more than it.
+    """
     if folder is None:
         return None
     try:
-        return folder.keep_bytes(REPORT, wire(reporter.made(checked)))
+        report = reporter.made(checked)
     except Exception as error:
-        print(f"there is no report: {shown(repr(error), 500)}", file=sys.stderr, flush=True)
+        report = Report(notes=[f"The report could not be made: {shown(repr(error), 500)}"])
+    try:
+        return folder.keep_bytes(REPORT, wire(report)) if report != Report() else None
+    except OSError as error:
+        print(f"there is no report: {os_message(error)}", file=sys.stderr, flush=True)
         return None
 
 
