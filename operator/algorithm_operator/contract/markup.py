@@ -9,6 +9,7 @@ _TEXT = {
     "hr", "i", "kbd", "li", "mark", "ol", "p", "pre", "s", "samp", "small", "span", "strong", "sub", "sup", "u", "ul",
 }  # fmt: skip
 _TABLES = {"caption", "table", "tbody", "td", "tfoot", "th", "thead", "tr"}
+_LINKS = ("https://", "http://", "mailto:")
 _CELL = {"align", "colspan", "rowspan"}
 _ATTRIBUTES = {
     "a": {"href", "title"},
@@ -25,7 +26,12 @@ def clean(html: str) -> str:
         html,
         tags=_TEXT | _TABLES | {"a"},
         attributes=_ATTRIBUTES,
-        url_schemes={"http", "https", "mailto"},
+        attribute_filter=_attribute,
         link_rel="noopener noreferrer",
         strip_comments=True,
     )
+
+
+def _attribute(tag: str, name: str, value: str) -> str | None:
+    """A relative link is none: it would lead to files of whoever looks at the page."""
+    return value if name != "href" or value.lower().startswith(_LINKS) else None

@@ -11,7 +11,6 @@ from typing import Any
 
 DATA_BYTES = 768 * 1024**2
 """Writable memory that the engine may have; it maps half of it before it does anything, and touches a tenth."""
-MAX_PIXELS = 4_000_000
 SCALE = 2.0
 _VEGA_LITE = "5.21"
 
