@@ -174,7 +174,10 @@ class Reporter:
                 raise _NotShownError("it takes too much memory")
             case Ending.TIMED_OUT:
                 raise _NotShownError("it takes too long")
-        raise _NotShownError(shown(outcome.detail.partition(": ")[2] or outcome.detail, 200).rstrip("."))
+        _, _, why = outcome.detail.partition(": ")
+        if not why:
+            why = f"what draws it gave up ({outcome.detail}), most likely for want of memory"
+        raise _NotShownError(shown(why, 200).rstrip("."))
 
 
 def keep(folder: AttemptFolder | None, reporter: Reporter, checked: Sequence[Checked]) -> ManifestFile | None:

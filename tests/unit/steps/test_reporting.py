@@ -20,6 +20,7 @@ from algorithm_operator.contract.plan import PlannedInput, PlannedSocket
 from algorithm_operator.contract.png import drawable
 from algorithm_operator.contract.report import MAX_REPORT_BYTES, Picture, Preview, Report
 from algorithm_operator.steps import reporting
+from algorithm_operator.steps.commit import AttemptFolder
 from algorithm_operator.steps.outputs import Checked
 from algorithm_operator.steps.reporting import RESERVE_SECONDS, Reporter, wire
 from algorithm_operator.steps.settings import StepSettings
@@ -277,7 +278,7 @@ def test_a_report_that_breaks_is_a_report_of_that(
         raise RuntimeError("of our own \x1b")
 
     monkeypatch.setattr(Reporter, "made", broken)
-    folder = reporting.AttemptFolder(attempt.roots.store)
+    folder = AttemptFolder(attempt.roots.store)
     kept = reporting.keep(folder, outputs.reporter, [])
     assert kept is not None
     assert "of our own" in attempt.stored()[kept.path].decode()
@@ -287,7 +288,7 @@ def test_a_report_that_breaks_is_a_report_of_that(
 
 def test_nothing_to_show_is_no_file(outputs: Outputs, attempt: Attempt) -> None:
     outputs.add(planned("score", "Float"), b"1.5")
-    folder = reporting.AttemptFolder(attempt.roots.store)
+    folder = AttemptFolder(attempt.roots.store)
     assert reporting.keep(folder, outputs.reporter, outputs.checked) is None
     assert attempt.stored() == {}
     folder.close()
