@@ -26,7 +26,7 @@ from algorithm_operator.contract.report import (
     Report,
     Segment,
 )
-from algorithm_operator.steps import charts, pictures, rendering, sandbox
+from algorithm_operator.steps import charts, pictures, sandbox
 from algorithm_operator.steps.commit import AttemptFolder
 from algorithm_operator.steps.failures import os_message
 from algorithm_operator.steps.outputs import Checked
@@ -86,15 +86,13 @@ class Reporter:
         bounds = self._bounds(TEMPLATE_SECONDS, _TEMPLATE_MEMORY)
         if template is not None:
             try:
-                return str(
-                    self._child(lambda: rendering.rendered(data, template), bounds, 4 * MAX_HTML_BYTES)
-                )
+                return str(self._child(lambda: _rendered(data, template), bounds, 4 * MAX_HTML_BYTES))
             except _NotShownError as error:
                 self._notes.append(
                     f"The Algorithm's resultTemplate does not work with these results: {error}. They are shown as "
                     "they are."
                 )
-        return str(self._child(lambda: rendering.rendered(data, None), bounds, 4 * MAX_HTML_BYTES))
+        return str(self._child(lambda: _rendered(data, None), bounds, 4 * MAX_HTML_BYTES))
 
     def _chart(self, each: Checked) -> Preview:
         data = _content(each, self.settings.max_json_bytes)
@@ -212,6 +210,13 @@ def wire(report: Report) -> bytes:
         report.notes = [*report.notes, f"{largest.title} is not shown: the report would be too large."][
             -MAX_NOTES:
         ]
+
+
+def _rendered(data: bytes, template: str | None) -> str:
+    # Jinja takes a while to import, and the algorithm waits for the collector's start.
+    from algorithm_operator.steps import rendering
+
+    return rendering.rendered(data, template)
 
 
 def _content(each: Checked, cap: int) -> bytes:

@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from algorithm_operator.api.reasons import Reason
@@ -108,6 +108,7 @@ def test_no_text_adds_an_element_or_an_attribute(text: str) -> None:
     assert len(html) < 400_000
 
 
+@settings(deadline=None, max_examples=30)
 @given(st.text(min_size=1))
 def test_no_text_at_all_does(text: str) -> None:
     one, facts = with_texts(text)

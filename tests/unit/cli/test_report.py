@@ -87,13 +87,67 @@ def test_a_failed_job_has_findings_and_logs(store: StoreClient, volume: Path) ->
     assert [log.data for log in facts.logs] == [b"Traceback\n"]
 
 
-def test_a_store_that_cannot_be_had_is_a_remark(cluster: MemoryCluster) -> None:
-    run = {
+def run(**more: Any) -> dict[str, Any]:
+    """What a job runs, as its status has it."""
+    return {
         "name": "brain", "uid": "u", "generation": 1, "image": "i", "imageDigest": "d", "timeLimitSeconds": 60,
         "interface": {"inputs": [{"slug": "a", "kind": "Float"}], "outputs": [{"slug": "b", "kind": "Float"}]},
-        "resources": {}, "collectSeconds": 60, "network": "None", "outputStore": "gone",
+        "resources": {}, "collectSeconds": 60, "network": "None", **more,
     }  # fmt: skip
-    one = job(state="Failed", algorithm=run, attempts=[{"number": 1, "pod": "case-1-1-run"}])
+
+
+class Logging(MemoryCluster):
+    """A cluster whose Pods have said something."""
+
+    def __init__(self, words: bytes | None) -> None:
+        super().__init__()
+        self.words = words
+
+    def pod_log(self, name: str, container: str) -> list[bytes] | None:
+        assert (name, container) == ("case-1-1-run", "algorithm")
+        if self.words == b"":
+            raise CliError("container is waiting to start")
+        return [self.words] if self.words is not None else None
+
+
+@pytest.mark.parametrize(
+    ("words", "logs", "remarks"),
+    [
+        (b"so far", [b"so far"], []),
+        (None, [], []),
+        (b"", [], ["Not all of it could be had. container is waiting to start"]),
+    ],
+)
+def test_a_running_job_has_what_its_pod_has_said(
+    words: bytes | None, logs: list[bytes], remarks: list[str]
+) -> None:
+    one = job(
+        state="Running", algorithm=run(outputStore="results"), attempts=[{"number": 1, "pod": "case-1-1-run"}]
+    )
+    facts = gather(Logging(words), one)  # type: ignore[arg-type]
+    assert [log.data for log in facts.logs] == logs
+    assert facts.remarks == remarks
+
+
+def test_logs_that_are_kept_apart_stay_there(store: StoreClient, volume: Path) -> None:
+    apart = run(outputStore="results", logPolicy={"store": {"name": "private"}})
+    running = job(state="Running", algorithm=apart, attempts=[{"number": 1, "pod": "case-1-1-run"}])
+    facts = gather(Logging(b"a name"), running)  # type: ignore[arg-type]
+    assert facts.logs == []
+    assert facts.remarks == ["The logs are kept apart, in DataStore private: kubectl algorithm logs case-1"]
+    done = with_report(volume, REPORT)
+    assert done.status.manifest is not None
+    ended = job(state="Succeeded", algorithm=apart, manifest=done.status.manifest.wire())
+    facts = Facts()
+    stored(store, ended, facts)
+    assert facts.report is not None
+    assert facts.logs == []
+
+
+def test_a_store_that_cannot_be_had_is_a_remark(cluster: MemoryCluster) -> None:
+    one = job(
+        state="Failed", algorithm=run(outputStore="gone"), attempts=[{"number": 1, "pod": "case-1-1-run"}]
+    )
     facts = gather(cluster, one)  # type: ignore[arg-type]
     (remark,) = facts.remarks
     assert 'There is no DataStore "gone"' in remark

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from algorithm_operator.contract.markup import clean
@@ -37,6 +37,7 @@ def test_the_allow_list(html: str, cleaned: str) -> None:
     assert clean(html) == cleaned
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.sampled_from(

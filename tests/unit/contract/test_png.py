@@ -5,7 +5,7 @@ import struct
 import zlib
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 
@@ -55,6 +55,7 @@ def test_no_pictures(data: bytes) -> None:
     assert drawable(data) is None
 
 
+@settings(deadline=None)
 @given(st.integers(0, len(png()) - 1), st.integers(1, 255))
 def test_a_changed_byte_is_seen(place: int, change: int) -> None:
     data = bytearray(png())

@@ -1,7 +1,7 @@
 """Templates of reports, judged before any job: parsed and never rendered."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from algorithm_operator.contract.template import template_problem
@@ -44,6 +44,7 @@ def test_problems(text: str, why: str) -> None:
     assert "\x1b" not in found
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="{}%#.|()[]'\"-x9 \n") | st.text())
 def test_no_text_is_too_odd(text: str) -> None:
     found = template_problem(text)

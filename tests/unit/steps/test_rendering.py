@@ -5,7 +5,7 @@ from html.parser import HTMLParser
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from jinja2 import TemplateError
 from jinja2.exceptions import SecurityError
@@ -70,6 +70,7 @@ def test_a_value_makes_no_markup(value: str) -> None:
     assert block.tags == ["div"]
 
 
+@settings(deadline=None)
 @given(st.text(), st.sampled_from(["{{ results.x }}", "*a* {{ results.x }}", "<b>{{ results.x }}</b>"]))
 def test_no_value_makes_markup(value: str, template: str) -> None:
     tags = Seen(made({"x": value}, f"Name: {template}.")).tags
