@@ -9,6 +9,7 @@ import base64
 import io
 import math
 import os
+from array import array
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -70,14 +71,18 @@ def orthogonal(
     }
 
 
-def thumbnail(descriptor: int, formats: Sequence[str]) -> dict[str, Any]:
+def thumbnail(
+    descriptor: int, formats: Sequence[str], *, segments: bool = False, heat: bool = False
+) -> dict[str, Any]:
     """A picture file (`formats` in Pillow's words), or the smallest page of a pyramid that is large enough.
 
     :raises planes.NoPlanesError: it has too many pixels.
     """
     from PIL import Image, ImageSequence
+    from PIL.Image import Resampling
 
     Image.MAX_IMAGE_PIXELS = None  # the limit here is that of the page which is decoded
+    most = (2 * LONGEST, 2 * LONGEST)
     with os.fdopen(os.dup(descriptor), "rb") as file, Image.open(file, formats=list(formats)) as opened:
         sizes = [page.size for page in ImageSequence.Iterator(opened)]
         fitting = [(w * h, number) for number, (w, h) in enumerate(sizes) if w * h <= MAX_PIXELS]
@@ -85,8 +90,17 @@ def thumbnail(descriptor: int, formats: Sequence[str]) -> dict[str, Any]:
             raise planes.NoPlanesError(f"it has no page of at most {MAX_PIXELS} pixels")
         large = [each for each in fitting if max(sizes[each[1]]) >= LONGEST]
         opened.seek((min(large) if large else max(fitting))[1])
-        image = opened.convert("RGB")
-        image.thumbnail((LONGEST * 2, LONGEST * 2))
+        if segments or heat or opened.mode[0] in "IF":
+            whole = opened.convert("I") if opened.mode.startswith("I") else opened
+            numbers = whole.convert("F")
+            numbers.thumbnail(most, Resampling.NEAREST)
+            plane = Plane(2, 0, 1, *numbers.size, [array("f", numbers.tobytes())])
+            layer = _segments(plane) if segments else _heat([plane])[0] if heat else None
+            base = None if layer is not None else _seen([plane])[0]
+            image = _composed(base, layer, numbers.size, smooth=False)
+        else:
+            image = opened.convert("RGB")
+            image.thumbnail(most)
     return {"pictures": [_picture("", image)], "below": False}
 
 

@@ -37,6 +37,7 @@ RESULTS = "results.json"
 TEMPLATE_SECONDS, CHART_SECONDS, PREVIEW_SECONDS, ALL_SECONDS = 2.0, 30.0, 30.0, 120.0
 RESERVE_SECONDS = 10.0
 """Of the time for collecting, left for the manifest."""
+_THUMBNAILS: dict[str, list[str]] = {SocketKind.JPEG: ["JPEG"], SocketKind.PNG: ["PNG"]}
 _TEMPLATE_MEMORY, _PREVIEW_MEMORY = 192 * MIB, 320 * MIB
 
 
@@ -105,31 +106,31 @@ class Reporter:
     def _preview(self, each: Checked) -> Preview | None:
         socket, descriptor = each.socket, each.descriptor
         bounds = self._bounds(PREVIEW_SECONDS, _PREVIEW_MEMORY)
-        formats = {SocketKind.JPEG: ["JPEG"], SocketKind.PNG: ["PNG"]}.get(SocketKind(socket.kind))
+        drawn_as = {
+            "segments": socket.kind == SocketKind.SEGMENTATION,
+            "heat": socket.kind in (SocketKind.HEAT_MAP, SocketKind.DISPLACEMENT_FIELD),
+        }
+        formats = _THUMBNAILS.get(socket.kind)
         if socket.kind in PANIMG_KINDS and each.suffix == ".tif":
             formats = ["TIFF"]
         if formats is not None:
-            made = self._child(lambda: pictures.thumbnail(descriptor, formats), bounds, 8 * MAX_PICTURE_BYTES)
+            made = self._child(
+                lambda: pictures.thumbnail(descriptor, formats, **drawn_as), bounds, 8 * MAX_PICTURE_BYTES
+            )
             return _preview(socket, made["pictures"])
         if socket.kind not in PANIMG_KINDS:
             return None
-        segments = socket.kind == SocketKind.SEGMENTATION
-        heat = socket.kind in (SocketKind.HEAT_MAP, SocketKind.DISPLACEMENT_FIELD)
+        limit = self.settings.max_image_bytes
         with self._below(socket) as below:
             made = self._child(
-                lambda: pictures.orthogonal(
-                    descriptor,
-                    below,
-                    max_voxel_bytes=self.settings.max_image_bytes,
-                    segments=segments,
-                    heat=heat,
-                ),
+                lambda: pictures.orthogonal(descriptor, below, max_voxel_bytes=limit, **drawn_as),
                 bounds,
                 8 * MAX_PICTURE_BYTES,
             )
-        caption = f"Shown on {shown(socket.overlay_of or '', 64)}." if made["below"] else ""
+        name = shown(socket.overlay_of or "", 64)
+        caption = f"Shown on {name}." if made["below"] else ""
         if below is not None and not made["below"]:
-            caption = f"Not of the same size as {shown(socket.overlay_of or '', 64)}, so not shown on it."
+            caption = f"Not of the same size as {name}, so not shown on it."
         return _preview(socket, made["pictures"], caption)
 
     @contextlib.contextmanager

@@ -213,6 +213,19 @@ def test_thumbnails_and_tiffs(outputs: Outputs) -> None:
     ] * 3
 
 
+def test_a_flat_segmentation_and_numbers_of_16_bits(outputs: Outputs) -> None:
+    labels, grey = io.BytesIO(), io.BytesIO()
+    Image.frombytes("L", (2, 1), bytes([1, 2])).save(labels, "TIFF")
+    Image.frombytes("I;16", (2, 1), b"\x00\x01\x00\x02").save(grey, "TIFF")
+    outputs.add(segmentation(), labels.getvalue(), ".tif")
+    outputs.add(planned("scan", "Image"), grey.getvalue(), ".tif")
+    report = outputs.report()
+    assert report.notes == []
+    tissues, scan = (image_of(preview.pictures[0]) for preview in report.previews)
+    assert [tissues.getpixel((x, 0)) for x in (0, 1)] == [(230, 159, 0), (86, 180, 233)]
+    assert [scan.getpixel((x, 0)) for x in (0, 1)] == [(0, 0, 0), (255, 255, 255)]
+
+
 def test_a_chart(outputs: Outputs) -> None:
     outputs.add(planned("volumes", "Chart"), json.dumps(CHART).encode())
     report = outputs.report()
