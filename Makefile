@@ -47,6 +47,7 @@ lock: venv ## Resolve requirements/*.txt anew from pyproject.toml
 .PHONY: unit
 unit: venv ## Unit tests, without a cluster
 	$(call say,unit tests)
+	@scripts/bootstrap 'command -v chromium' chromium
 	@$(BIN)/pytest tests/unit
 
 .PHONY: fuzz

@@ -4,9 +4,11 @@ import re
 import subprocess
 import sys
 import sysconfig
+import zipfile
 from pathlib import Path
 
 import pytest
+from hatchling.builders.wheel import WheelBuilder
 
 ROOT = Path(__file__).parents[2]
 LOCKS = sorted((ROOT / "requirements").glob("*.txt"))
@@ -58,3 +60,9 @@ def test_images_carry_only_their_own() -> None:
     assert not in_operator & {"simpleitk", "kubernetes"}
     assert "simpleitk" in in_steps
     assert not in_steps & {"kopf", "kubernetes", "aiohttp"}
+
+
+def test_the_wheel_carries_what_the_page_is_made_of(tmp_path: Path) -> None:
+    (wheel,) = WheelBuilder(str(ROOT)).build(directory=str(tmp_path), versions=["standard"])
+    names = set(zipfile.ZipFile(wheel).namelist())
+    assert {"algorithm_operator/cli/page.html", "algorithm_operator/cli/page.css"} <= names

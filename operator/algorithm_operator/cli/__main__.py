@@ -189,6 +189,23 @@ def logs(
 
 
 @app.command()
+def report(
+    job: JobName,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FILE", help="Default: ./JOB.html")
+    ] = None,
+    open_: Annotated[bool, typer.Option("--open", help="Show it in the browser.")] = False,
+    namespace: Namespace = None,
+    context: Context = None,
+    kubeconfig: Kubeconfig = None,
+) -> None:
+    """Write a job as one HTML page: results, pictures, logs, record. It needs no network and runs no script."""
+    from algorithm_operator.cli import commands
+
+    commands.report(_cluster(namespace, context, kubeconfig), job, output, in_browser=open_)
+
+
+@app.command()
 def explain(
     job: JobName, namespace: Namespace = None, context: Context = None, kubeconfig: Kubeconfig = None
 ) -> None:

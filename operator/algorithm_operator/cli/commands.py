@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sys
 import time
+import webbrowser
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 from rich.markup import escape
@@ -253,6 +255,22 @@ def get(cluster: Cluster, name: str | None, *, as_json: bool) -> None:
 def logs(cluster: Cluster, name: str, asked: Asked) -> None:
     """`logs JOB [--stdout|--stderr|--combined] …`."""
     print_logs(cluster, jobs.find_job(cluster, name), asked)
+
+
+def report(cluster: Cluster, name: str, file: Path | None, *, in_browser: bool) -> None:
+    """`report JOB [-o FILE] [--open]`."""
+    # Jinja and the HTML cleaner are for this command alone.
+    from algorithm_operator.cli import page
+    from algorithm_operator.cli import report as reports
+
+    job = jobs.find_job(cluster, name)
+    facts = reports.gather(cluster, job)
+    target = file or Path(f"{job.name}.html")
+    made_at = datetime.now(UTC).isoformat(timespec="seconds")
+    reports.write(target, page.page(job, facts, namespace=cluster.namespace, made_at=made_at))
+    show.out.print(show.text(target, 1200))
+    if in_browser and not webbrowser.open(target.resolve().as_uri()):
+        show.note("no browser could be opened here")
 
 
 def explain(cluster: Cluster, name: str) -> None:

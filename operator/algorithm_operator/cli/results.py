@@ -15,7 +15,7 @@ from algorithm_operator.cli.errors import CliError
 from algorithm_operator.cli.jobs import Job
 from algorithm_operator.cli.store import StoreClient
 from algorithm_operator.cli.transfer import DifferenceError, Progress, Wanted, download
-from algorithm_operator.contract.manifest import Manifest
+from algorithm_operator.contract.manifest import Manifest, ManifestFile
 from algorithm_operator.contract.paths import check_store_path
 
 MANIFEST, FAILURE = "manifest.json", "failure.json"
@@ -45,6 +45,13 @@ def fetch(
     """
     if job.status.state is State.SUCCEEDED:
         return _succeeded(store, job, target, progress)
+    return fetch_failed(store, job, target, progress)
+
+
+def fetch_failed(
+    store: StoreClient, job: Job, target: Path, progress: Callable[[str, int | None], Progress]
+) -> list[Fetched]:
+    """The logs and findings of a job that did not succeed: nobody announced them, the store's own hash is checked."""
     if job.folder is None:
         return []
     there = set(store.files(f"{job.folder}/"))
@@ -58,26 +65,48 @@ def fetch(
 def _succeeded(
     store: StoreClient, job: Job, target: Path, progress: Callable[[str, int | None], Progress]
 ) -> list[Fetched]:
-    announced = job.status.manifest
-    if announced is None or announced.path is None:
-        raise CliError(f"The status of job {quoted(job.name)} names no manifest.")
-    folder = announced.path.rpartition("/")[0]
-    manifest_file = target / MANIFEST
-    kept = [
-        _one(
-            store, Wanted(announced.path, manifest_file, None, announced.sha256), progress, "the job's status"
-        )
-    ]
-    manifest = read_manifest(manifest_file.read_bytes(), job)
+    first, manifest = fetch_manifest(store, job, target, progress)
+    kept = [first]
     files = [output.file for output in manifest.outputs if output.file is not None]
     if job.logs_apart is None:
         files += manifest.logs
-    for file in files:
-        if why := check_store_path(file.path):
-            raise DifferenceError(f"The manifest names the path {quoted(file.path)}: {why}")
-        one = Wanted(f"{folder}/{file.path}", target / file.path, file.bytes, file.sha256)
-        kept.append(_one(store, one, progress, "the manifest"))
-    return kept
+    if manifest.report is not None:
+        files.append(manifest.report)
+    return kept + [fetch_file(store, job, file, target, progress) for file in files]
+
+
+def fetch_manifest(
+    store: StoreClient, job: Job, target: Path, progress: Callable[[str, int | None], Progress]
+) -> tuple[Fetched, Manifest]:
+    """The manifest of a job that succeeded, checked against the job's status.
+
+    :raises DifferenceError: it is not the announced one.
+    """
+    announced = job.status.manifest
+    if announced is None or announced.path is None:
+        raise CliError(f"The status of job {quoted(job.name)} names no manifest.")
+    wanted = Wanted(announced.path, target / MANIFEST, None, announced.sha256)
+    fetched = _one(store, wanted, progress, "the job's status")
+    return fetched, read_manifest(fetched.path.read_bytes(), job)
+
+
+def fetch_file(
+    store: StoreClient,
+    job: Job,
+    file: ManifestFile,
+    target: Path,
+    progress: Callable[[str, int | None], Progress],
+) -> Fetched:
+    """A file of the attempt's folder, checked against the manifest that names it.
+
+    :raises DifferenceError: it is not the announced one, or has no path below that folder.
+    """
+    if why := check_store_path(file.path):
+        raise DifferenceError(f"The manifest names the path {quoted(file.path)}: {why}")
+    announced = job.status.manifest
+    folder = (announced.path or "").rpartition("/")[0] if announced is not None else ""
+    one = Wanted(f"{folder}/{file.path}", target / file.path, file.bytes, file.sha256)
+    return _one(store, one, progress, "the manifest")
 
 
 def read_manifest(data: bytes, job: Job) -> Manifest:

@@ -10,6 +10,7 @@ from algorithm_operator.api.text import quoted, shown
 from algorithm_operator.contract.paths import check_store_path
 from algorithm_operator.contract.problems import spec_problems
 from algorithm_operator.contract.sockets import definition_difference
+from algorithm_operator.contract.template import template_problem
 from algorithm_operator.core import scratch
 from algorithm_operator.core.settings import PodSettings
 from algorithm_operator.core.world import Algorithm
@@ -31,7 +32,7 @@ def refusal(
     `elders`: the older Algorithms of its namespace, the eldest first; of several definitions of a slug the eldest's
     counts.
     """
-    others = (scratch.problem(spec.resources), _model_problem(spec))
+    others = (scratch.problem(spec.resources), _model_problem(spec), _template_problem(spec))
     if problems := [*spec_problems(spec), *(why for why in others if why is not None)]:
         return Reason.SPEC_INVALID, _told(problems)
     gpu = spec.resources.gpu
@@ -77,6 +78,12 @@ def _model_problem(spec: AlgorithmSpec) -> str | None:
         field, path, of = "spec.model.store.path", spec.model.store.path, "the DataStore"
     why = check_store_path(path, of) if path else None
     return f"{field} {quoted(path)} is not allowed: {why}" if why else None
+
+
+def _template_problem(spec: AlgorithmSpec) -> str | None:
+    """Why the template of the report cannot be parsed, or None."""
+    why = template_problem(spec.result_template) if spec.result_template is not None else None
+    return f"spec.resultTemplate: {why}." if why else None
 
 
 def image_refusal(spec: AlgorithmSpec, image: ResolvedImage) -> tuple[Reason, str] | None:

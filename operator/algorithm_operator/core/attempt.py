@@ -73,6 +73,7 @@ def snapshot(
         network=spec.network,
         output_store=output_store,
         log_policy=spec.log_policy,
+        result_template=spec.result_template,
     )
 
 
@@ -154,6 +155,7 @@ def plan(
                 for host in settings.dns_servers
             ],
         ),
+        result_template=run.result_template,
         settings={
             "logMaxBytes": settings.log_max_bytes,
             "maxOutputBytes": settings.max_output_bytes,

@@ -34,7 +34,7 @@ from algorithm_operator.contract.reports import (
 )
 from algorithm_operator.contract.sockets import is_image
 from algorithm_operator.core import names, quantity
-from algorithm_operator.steps import images, record, salvage, walk
+from algorithm_operator.steps import images, record, reporting, salvage, walk
 from algorithm_operator.steps.commit import AttemptFolder
 from algorithm_operator.steps.failures import StepError
 from algorithm_operator.steps.outputs import Checked, Inspection
@@ -135,6 +135,9 @@ class Collection:
         model_sha256 = stage.model.sha256 if stage.model is not None else None
         try:
             outputs = [self._keep_output(each) for each in checked]
+            deadline = began + self.plan.limits.collect_seconds
+            reporter = reporting.Reporter(self.plan, self.settings, self.roots.input, deadline)
+            report = reporting.keep(self.folder, reporter, checked)
             seconds = round(time.monotonic() - began, 3)
             others = inspection.undeclared()
             manifest = Manifest(
@@ -151,6 +154,7 @@ class Collection:
                 inputs=stage.inputs,
                 outputs=outputs,
                 logs=logs,
+                report=report,
                 undeclared_files=others.files,
                 undeclared_bytes=others.bytes,
                 timing=_timing(stage, ended, seconds),

@@ -38,13 +38,15 @@ class Bounds:
     """What a child may use.
 
     `memory_bytes` is address space beyond what the parent has mapped; `file_bytes` is how large a file may become that
-    it writes; `open_files` counts the descriptors that it is given too.
+    it writes; `open_files` counts the descriptors that it is given too. `reserves`: the child reserves far more
+    addresses than it uses, as a JavaScript engine does; what counts then is memory that it can write to.
     """
 
     memory_bytes: int
     seconds: float
     open_files: int = 256
     file_bytes: int = 0
+    reserves: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,10 +167,12 @@ def _child(
 
 
 def _limit(bounds: Bounds) -> None:
-    memory = _mapped() + bounds.memory_bytes
+    mapped, writable = _mapped()
     seconds = max(1, int(bounds.seconds) + 1)
     for kind, limit in (
-        (resource.RLIMIT_AS, memory),
+        (resource.RLIMIT_DATA, writable + bounds.memory_bytes)
+        if bounds.reserves
+        else (resource.RLIMIT_AS, mapped + bounds.memory_bytes),
         (resource.RLIMIT_CPU, seconds),
         (resource.RLIMIT_FSIZE, bounds.file_bytes),
         (resource.RLIMIT_CORE, 0),
@@ -179,7 +183,8 @@ def _limit(bounds: Bounds) -> None:
         resource.setrlimit(kind, (wanted, wanted))
 
 
-def _mapped() -> int:
-    """The address space of this process, in bytes."""
+def _mapped() -> tuple[int, int]:
+    """The address space of this process, and how much of it it can write to, in bytes."""
     with open("/proc/self/statm", "rb") as file:
-        return int(file.read().split()[0]) * resource.getpagesize()
+        pages = file.read().split()
+    return int(pages[0]) * resource.getpagesize(), int(pages[5]) * resource.getpagesize()

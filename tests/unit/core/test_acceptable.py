@@ -151,3 +151,11 @@ def test_the_path_of_a_model(model: dict[str, Any], words: str | None) -> None:
         assert found is not None
         assert found[0] is Reason.SPEC_INVALID
         assert words in found[1]
+
+
+def test_a_template_that_is_none_is_told_before_any_job() -> None:
+    assert refusal(spec(resultTemplate="{{ results.ml }}"), [], SETTINGS) is None
+    found = refusal(spec(resultTemplate="{% for x in %}"), [], SETTINGS)
+    assert found is not None
+    assert found[0] is Reason.SPEC_INVALID
+    assert found[1].startswith("spec.resultTemplate: it is no Jinja template: line 1: ")

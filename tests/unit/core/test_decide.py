@@ -98,6 +98,19 @@ def test_an_accepted_job_gets_its_pod() -> None:
     assert create.body["metadata"]["name"] == "case-001-1-run"
 
 
+def test_the_template_of_the_report_goes_from_the_algorithm_to_the_plan() -> None:
+    templated = copy.deepcopy(ALGORITHM)
+    templated["spec"]["resultTemplate"] = "{{ results.ml }} mL"
+    fixed = decide(world(algorithm=type(algorithm()).of(templated))).status.algorithm
+    assert fixed is not None
+    one = world().job
+    planned = attempt.plan(
+        namespace=one.namespace, job=one.name, job_uid=one.uid, attempt=1, spec=one.spec, run=fixed, targets=[],
+        settings=world().settings,
+    )  # fmt: skip
+    assert planned.result_template == "{{ results.ml }} mL"
+
+
 def test_a_later_edit_of_the_algorithm_changes_nothing() -> None:
     edited = copy.deepcopy(ALGORITHM)
     edited["spec"]["timeLimitSeconds"] = 60
