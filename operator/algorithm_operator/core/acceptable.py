@@ -31,7 +31,7 @@ def refusal(
         return Reason.SPEC_INVALID, why
     if (why := scratch.problem(spec.resources)) is not None:
         return Reason.SPEC_INVALID, why
-    if (why := _model_problem(spec)) is not None:
+    if (why := model_problem(spec)) is not None:
         return Reason.SPEC_INVALID, why
     gpu = spec.resources.gpu
     if gpu.count and gpu.type not in settings.gpu_types:
@@ -56,7 +56,7 @@ def refusal(
     return None
 
 
-def _model_problem(spec: AlgorithmSpec) -> str | None:
+def model_problem(spec: AlgorithmSpec) -> str | None:
     """Why the model's path cannot be mounted or walked, or None."""
     if spec.model is None:
         return None
