@@ -48,12 +48,13 @@ def check(manifests: Sequence[Manifest]) -> list[Finding]:
         if each.kind not in schema.KINDS:
             continue
         problems = [*_metadata(each), *schema.problems(each.kind, manifest.body)]
+        spec = schema.with_defaults(each.kind, manifest.body).get("spec")
         found += [each.finding(problem.path, problem.why, problem.fix) for problem in problems]
-        if each.kind == "Algorithm":
-            found += _algorithm(each, problems)
+        if each.kind == "Algorithm" and isinstance(spec, dict):
+            found += _algorithm(each, spec, problems)
         objects.append(each)
         if not problems:
-            sound.append((each, schema.KINDS[each.kind].spec.model_validate(manifest.body["spec"])))
+            sound.append((each, schema.KINDS[each.kind].spec.model_validate(spec)))
     found += _twice(objects)
     for namespace in sorted({each.namespace for each in objects}):
         found += together([(each, spec) for each, spec in sound if each.namespace == namespace])
@@ -93,14 +94,11 @@ def _metadata(each: Object) -> Iterator[Problem]:
         yield Problem(("metadata", "name"), why)
 
 
-def _algorithm(each: Object, problems: Sequence[Problem]) -> Iterator[Finding]:
+def _algorithm(each: Object, body: dict[str, Any], problems: Sequence[Problem]) -> Iterator[Finding]:
     """What the contract says of one Algorithm, and no API server could.
 
     Of fields and interfaces that the API server refuses it would say the same in other words: they are left out.
     """
-    body = each.manifest.body.get("spec")
-    if not isinstance(body, dict):
-        return
     broken = {problem.path[1 : 3 if problem.path[1:2] == ("interfaces",) else 2] for problem in problems}
     kept = {name: value for name, value in body.items() if (name,) not in broken and name != "interfaces"}
     interfaces = body.get("interfaces")
