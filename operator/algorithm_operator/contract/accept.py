@@ -11,6 +11,7 @@ from algorithm_operator.api.interface import Interface, Socket
 from algorithm_operator.api.job import AlgorithmJobSpec, JobInput, StorePaths
 from algorithm_operator.api.reasons import Reason, sentence
 from algorithm_operator.api.text import quoted, shown
+from algorithm_operator.contract.customschemas import is_bounded
 from algorithm_operator.contract.interfaces import Mismatch, pick
 from algorithm_operator.contract.kinds import KINDS, Kind, SuperKind
 from algorithm_operator.contract.paths import check_store_path
@@ -91,7 +92,8 @@ def _check_input(given: JobInput, socket: Socket) -> Refused | None:
         return _check_store(given, given.store, kind)
     if kind.super_kind is not SuperKind.VALUE:
         return _invalid(given, f'kind {kind.label} comes as a file: name it in "store", not in "value".')
-    why = check_value(kind, given.value)
+    schema = socket.schema_ if socket.schema_ and is_bounded(socket.schema_, given.value) else None
+    why = check_value(kind, given.value, schema)
     return _invalid(given, why) if why else None
 
 

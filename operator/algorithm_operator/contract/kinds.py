@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 from algorithm_operator.api.kinds import FILE_SUFFIXES, PANIMG_KINDS, SEGMENTED_KINDS, SocketKind
+from algorithm_operator.contract.schemas import SCHEMAS
 
 
 class SuperKind(StrEnum):
@@ -92,13 +93,6 @@ _CODES = {
     SocketKind.CSV: "CSV",
     SocketKind.ZIP: "ZIP",
 }
-_PLAIN: dict[str, tuple[dict[str, Any], Any]] = {
-    SocketKind.STRING: ({"type": "string"}, "Example String"),
-    SocketKind.INTEGER: ({"type": "integer"}, 42),
-    SocketKind.FLOAT: ({"type": "number"}, 42.0),
-    SocketKind.BOOL: ({"type": "boolean"}, True),
-    SocketKind.ANYTHING: ({}, {"key": "value", "None": None}),
-}
 _ISOLATED = (SocketKind.CHART, SocketKind.PDF, SocketKind.JPEG, SocketKind.PNG, SocketKind.MP4)
 _UNDISPLAYABLE = (SocketKind.CSV, SocketKind.ZIP, SocketKind.OBJ, SocketKind.NEWICK, SocketKind.BIOM)
 
@@ -114,7 +108,7 @@ def _row(kind: SocketKind) -> Kind:
     if kind in FILE_SUFFIXES:
         suffix = (FILE_SUFFIXES[kind],)
         return Kind(kind, code, SuperKind.FILE, Form.FILE, suffix, isolated=isolated, displayable=displayable)
-    schema, example = _PLAIN.get(kind, ({}, None))
+    schema, example = SCHEMAS[kind]
     carried = (
         SuperKind.FILE
         if kind.startswith("Multiple ") and kind != SocketKind.MULTIPLE_CHOICE

@@ -10,6 +10,8 @@ from typing import Any
 import jsonschema
 
 from algorithm_operator.api.text import quoted, shown
+from algorithm_operator.contract.customschemas import draft_of
+from algorithm_operator.contract.fulfilment import misfit
 from algorithm_operator.contract.kinds import Kind
 
 MAX_DEPTH = 200
@@ -21,12 +23,6 @@ MAX_INTEGER = 2**63 - 1
 
 _DEEP = f"it is nested deeper than {MAX_DEPTH} levels."
 _SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F]")
-_JSON_TYPES = {
-    "string": "a string",
-    "integer": "a whole number",
-    "number": "a number",
-    "boolean": "true or false",
-}
 
 
 class JsonError(ValueError):
@@ -95,26 +91,25 @@ def dump_json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
-def check_value(kind: Kind, value: Any) -> str | None:
-    """Why `value` is not of that (JSON) kind, in Grand Challenge's words, or None."""
+def check_value(kind: Kind, value: Any, schema: dict[str, Any] | None = None) -> str | None:
+    """Why `value` is not of that (JSON) kind, or does not fulfil the socket's own `schema` as well; None if it does.
+
+    In Grand Challenge's words, bounded however large the value is. `schema` is a tenant's: give it only in the
+    sandbox's child, or where it `is_bounded` (`contract/customschemas.py`). null is a value like any other: it may be
+    given where the kind and the schema take it. Leaving an input out is something else, and never allowed.
+    """
     if kind.schema is None:
         raise ValueError(f"kind {kind.label} is not carried as JSON")
     if _too_deep(value):
         return _DEEP
-    validator = jsonschema.Draft7Validator(kind.schema)
-    # The library's message repeats the value, however large: ask for the plain type first.
-    plain = kind.schema.get("type")
-    if isinstance(plain, str) and not validator.is_type(value, plain):
-        return _unfulfilled(f"instance is not {_JSON_TYPES.get(plain, plain)}.")
-    error = next(iter(validator.iter_errors(value)), None)
-    if error is None:
+    if why := misfit(jsonschema.Draft7Validator, kind.schema, value):
+        return why
+    if schema is None:
         return None
-    where = "".join(f"[{step!r}]" for step in error.absolute_path)
-    return _unfulfilled(f"instance{where} {error.message.removeprefix(repr(error.instance)).strip()}")
-
-
-def _unfulfilled(detail: str) -> str:
-    return f"JSON does not fulfill schema: {shown(detail)}"
+    draft = draft_of(schema)
+    if draft is None:
+        raise ValueError("a socket's schema of an unknown draft")  # no accepted Algorithm has one
+    return misfit(draft, schema, value)
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

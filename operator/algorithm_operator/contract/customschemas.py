@@ -1,0 +1,127 @@
+"""A socket's own JSON schema, besides that of its kind: what it may be, and where values are checked against it. Pure.
+
+Such a schema is a tenant's program. It can take for ever: by a pattern that tries without end, by references that
+double with every step, by comparing all entries of a list with each other. So it runs
+
+- in `stage` and `collect`, in the sandbox's child process with its limits of time and memory, over every value;
+- in the operator, before anything is started, only where its work is bounded beforehand (`is_bounded`): without
+  references, patterns and uniqueItems every part of a schema looks at every part of a value at most once. All other
+  values wait for `stage`; nothing is let through.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import jsonschema
+import referencing
+import referencing.exceptions
+from jsonschema.protocols import Validator
+from referencing.jsonschema import specification_with
+
+from algorithm_operator.api.text import quoted, shown
+
+MAX_SCHEMA_BYTES = 32 * 1024
+"""Of all sockets of an interface together, as compact JSON."""
+MAX_WORK = 50_000
+"""Parts of the schema times parts of the value: what the operator checks itself, well below a second."""
+_MAX_DEPTH = 40
+_MAX_ENTRIES = 1000
+"""Of one list or object in a schema: the metaschema wants some to be unique, which takes the square of it."""
+_UNBOUNDED = frozenset({"$ref", "pattern", "patternProperties", "uniqueItems"})
+_DRAFTS: dict[str, type[Validator]] = {
+    "http://json-schema.org/draft-07/schema": jsonschema.Draft7Validator,
+    "http://json-schema.org/draft-06/schema": jsonschema.Draft6Validator,
+    "http://json-schema.org/draft-04/schema": jsonschema.Draft4Validator,
+}
+
+
+def draft_of(schema: dict[str, Any]) -> type[Validator] | None:
+    """The validator of the draft that `$schema` names, by default draft 7; None for any other."""
+    named = schema.get("$schema", "http://json-schema.org/draft-07/schema")
+    return _DRAFTS.get(named.rstrip("#").replace("https:", "http:", 1)) if isinstance(named, str) else None
+
+
+def schema_bytes(schema: dict[str, Any]) -> int:
+    """Its size as compact JSON."""
+    return len(json.dumps(schema, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass"))
+
+
+def schema_problem(schema: dict[str, Any]) -> str | None:
+    """What is wrong with a socket's schema, as the rest of a sentence, or None. Takes bounded time."""
+    if (size := schema_bytes(schema)) > MAX_SCHEMA_BYTES:
+        return f"it has {size} bytes, more than {MAX_SCHEMA_BYTES}."
+    if _depth(schema) > _MAX_DEPTH:
+        return f"it is nested deeper than {_MAX_DEPTH} levels."
+    if any(isinstance(node, dict | list) and len(node) > _MAX_ENTRIES for node in _nodes(schema)):
+        return f"it has a list of more than {_MAX_ENTRIES} entries."
+    draft = draft_of(schema)
+    if draft is None:
+        return f"$schema is {quoted(str(schema['$schema']), 96)}; JSON Schema drafts 7, 6 and 4 are known."
+    references = [node["$ref"] for node in _nodes(schema) if isinstance(node, dict) and "$ref" in node]
+    texts = [each for each in references if isinstance(each, str)]
+    if remote := next((each for each in texts if not each.startswith("#")), None):
+        return f'$ref {quoted(remote, 96)} is not part of it; a schema may refer only to itself ("#/definitions/…").'
+    try:
+        draft.check_schema(schema)
+    except jsonschema.SchemaError as error:
+        where = "".join(f"/{step}" for step in error.absolute_path) or "/"
+        return f"at {quoted(where, 96)}: {_because(error)}."
+    except RecursionError:
+        return "one of its patterns is nested too deep."
+    return _dangling(schema, draft, texts)
+
+
+def is_bounded(schema: dict[str, Any], value: Any) -> bool:
+    """Whether `value` can be checked against `schema` in a short time, whatever both are."""
+    keys = {key for node in _nodes(schema) if isinstance(node, dict) for key in node}
+    return (
+        not keys & _UNBOUNDED and sum(1 for _ in _nodes(schema)) * sum(1 for _ in _nodes(value)) <= MAX_WORK
+    )
+
+
+def _because(error: jsonschema.SchemaError) -> str:
+    if error.validator == "format":
+        return f"the pattern {quoted(str(error.instance), 64)} is no regular expression"
+    return shown(error.message, 160).rstrip(".")
+
+
+def _dangling(schema: dict[str, Any], draft: type[Validator], references: list[str]) -> str | None:
+    resource = specification_with(draft.META_SCHEMA["$schema"]).create_resource(schema)
+    registry: referencing.Registry[Any] = referencing.Registry()
+    resolver = registry.resolver_with_root(resource)
+    for reference in references:
+        try:
+            target = resolver.lookup(reference).contents
+        except (referencing.exceptions.Unresolvable, ValueError):
+            return f"$ref {quoted(reference, 96)} leads nowhere."
+        if not isinstance(target, dict | bool):
+            return f"$ref {quoted(reference, 96)} leads to something that is no schema."
+    return None
+
+
+def _nodes(value: Any) -> Iterator[Any]:
+    """Every part of a JSON value, itself included. Not by recursion: values may be deep."""
+    left = [value]
+    while left:
+        node = left.pop()
+        yield node
+        if isinstance(node, dict):
+            left.extend(node.values())
+        elif isinstance(node, list):
+            left.extend(node)
+
+
+def _depth(value: Any) -> int:
+    depth, level = 0, [value]
+    while level:
+        depth += 1
+        level = [
+            child
+            for node in level
+            if isinstance(node, dict | list)
+            for child in (node.values() if isinstance(node, dict) else node)
+        ]
+    return depth
