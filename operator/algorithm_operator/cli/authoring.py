@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -28,3 +29,32 @@ def lint(
     if output not in set(command.Output):
         raise UsageError(f"--output is text or json, not {output!r}.")
     command.lint(files, command.Output(output))
+
+
+@app.command()
+def init(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Of the Algorithm.")],
+    folder: Annotated[
+        Path | None, typer.Argument(metavar="[DIR]", help="A new or empty one. Default: ./NAME")
+    ] = None,
+    input_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "-i", "--input", metavar="SLUG[:KIND]", help="An input; kind Image by default. Default: scan."
+        ),
+    ] = None,
+    output: Annotated[
+        list[str] | None,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="SLUG[:KIND]",
+            help="An output; kind Anything by default. Default: segmentation:Segmentation and results.",
+        ),
+    ] = None,
+    gpu: Annotated[bool, typer.Option("--gpu/--no-gpu", help="Whether it needs a GPU.")] = True,
+) -> None:
+    """Write a starter project: code, tests, Dockerfile, manifests, scripts. It runs as it is."""
+    from algorithm_operator.cli.project import command
+
+    command.init(name, folder, input_ or [], output or [], gpu=gpu)
