@@ -58,3 +58,22 @@ def init(
     from algorithm_operator.cli.project import command
 
     command.init(name, folder, input_ or [], output or [], gpu=gpu)
+
+
+@app.command("import")
+def import_(
+    file: Annotated[
+        str,
+        typer.Argument(metavar="FILE.json", help="What Grand Challenge's API answers; - is standard input."),
+    ],
+    image: Annotated[
+        str | None, typer.Option("--image", metavar="REFERENCE", help="Where the image is now.")
+    ] = None,
+) -> None:
+    """Print an Algorithm made from the JSON of one at Grand Challenge; what it cannot say goes to stderr.
+
+    Exit code 0: lint finds nothing in it; 1: it does, or the JSON is none of an algorithm.
+    """
+    from algorithm_operator.cli import grand_challenge
+
+    grand_challenge.import_(file, image)

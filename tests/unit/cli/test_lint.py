@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
@@ -281,6 +281,7 @@ PLACES = [
 ]
 
 
+@settings(deadline=None)
 @given(st.sampled_from(PLACES), JSON)
 def test_whatever_stands_anywhere_is_a_finding_or_none(place: tuple[str | int, ...], value: Any) -> None:
     (manifest,) = read("a", ALGORITHM.encode())
@@ -292,6 +293,7 @@ def test_whatever_stands_anywhere_is_a_finding_or_none(place: tuple[str | int, .
         assert str(finding).isprintable()
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200) | st.text("a: -[]{}&*!|>'\"\n\t#%<", max_size=60).map(str.encode))
 def test_whatever_the_text_is_it_is_read_or_refused(data: bytes) -> None:
     manifests: list[Manifest] = []
