@@ -77,3 +77,21 @@ def import_(
     from algorithm_operator.cli import grand_challenge
 
     grand_challenge.import_(file, image)
+
+
+@app.command()
+def push(
+    file: Annotated[Path, typer.Argument(metavar="IMAGE.tar.gz", help="What save.sh or docker save wrote.")],
+    reference: Annotated[str, typer.Argument(metavar="REFERENCE", help="REGISTRY/REPOSITORY:TAG")],
+    username: Annotated[
+        str | None, typer.Option("--username", metavar="NAME", help="Default: as docker login left it.")
+    ] = None,
+    password_stdin: Annotated[
+        bool, typer.Option("--password-stdin", help="Its password is the first line of standard input.")
+    ] = False,
+    insecure: Annotated[bool, typer.Option("--insecure", help="The registry speaks plain HTTP.")] = False,
+) -> None:
+    """Check an image that was saved to a file, upload it to a registry, and print its reference by digest."""
+    from algorithm_operator.cli.push import command
+
+    command.push(file, reference, username, password_stdin=password_stdin, insecure=insecure)
