@@ -268,6 +268,32 @@ app.add_typer(authoring.app)
 
 
 @app.command()
+def sockets(
+    kind: Annotated[
+        str | None, typer.Option("--kind", metavar="KIND", help='Only those: "Heat Map", or its code HMAP.')
+    ] = None,
+    kinds: Annotated[
+        bool, typer.Option("--kinds", help="The kinds that a socket may be of, instead.")
+    ] = False,
+    output: Annotated[
+        str, typer.Option("-o", "--output", metavar="table|json", help="For people or for programs.")
+    ] = "table",
+) -> None:
+    """List the common sockets: an Algorithm names one by its slug alone. Needs no cluster."""
+    from algorithm_operator.cli import sockets as listing
+    from algorithm_operator.cli.errors import UsageError
+
+    if output not in set(listing.Output):
+        raise UsageError(f"--output is table or json, not {output!r}.")
+    if kinds and kind is not None:
+        raise UsageError("--kinds lists the kinds themselves; leave --kind out.")
+    if kinds:
+        listing.kinds(listing.Output(output))
+    else:
+        listing.sockets(kind, listing.Output(output))
+
+
+@app.command()
 def version() -> None:
     """Print the version of this command."""
     from algorithm_operator import __version__

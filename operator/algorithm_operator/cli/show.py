@@ -84,7 +84,7 @@ def age(created: str, now: datetime) -> str:
 
 def jobs(found: Sequence[Job]) -> None:
     """The table of `get`."""
-    table = _table("NAME", "ALGORITHM", "STATE", "REASON", "RAN", "AGE")
+    table = table_of("NAME", "ALGORITHM", "STATE", "REASON", "RAN", "AGE")
     now = datetime.now(UTC)
     for job in sorted(found, key=lambda each: each.created_at):
         ran = job.status.timing.ran_seconds if job.status.timing else None
@@ -139,7 +139,7 @@ def job(one: Job) -> None:
 
 def outputs(one: Job) -> Table:
     """The outputs of a job."""
-    table = _table("OUTPUT", "KIND", "SIZE", "SHA256", "VALUE OR IMAGE")
+    table = table_of("OUTPUT", "KIND", "SIZE", "SHA256", "VALUE OR IMAGE")
     for each in one.status.outputs:
         what = ""
         if each.image is not None:
@@ -160,7 +160,7 @@ def outputs(one: Job) -> Table:
 
 def fetched(files: Sequence[Fetched]) -> None:
     """The table of `download`."""
-    table = _table("FILE", "SIZE", "SHA256", "CHECKED AGAINST")
+    table = table_of("FILE", "SIZE", "SHA256", "CHECKED AGAINST")
     for each in files:
         table.add_row(text(each.path, 1024), size(each.bytes), each.sha256[:16], each.checked_by)
     out.print(table)
@@ -168,7 +168,7 @@ def fetched(files: Sequence[Fetched]) -> None:
 
 def cases(rows: Sequence[tuple[str, str, Job | None]]) -> None:
     """The table at the end of `run --each`: case, the name of its job, the job (None: not looked at, or deleted)."""
-    table = _table("CASE", "JOB", "STATE", "MESSAGE")
+    table = table_of("CASE", "JOB", "STATE", "MESSAGE")
     for name, job_name, one in rows:
         word, message = (state(one.status.state), one.status.message or "") if one else ("", "")
         table.add_row(text(name), text(job_name), word, text(message, 500))
@@ -268,7 +268,8 @@ def transferring() -> Iterator[Callable[[str, int | None], Callable[[int], None]
         yield begin
 
 
-def _table(*columns: str) -> Table:
+def table_of(*columns: str) -> Table:
+    """An empty table with that head line, for people and for awk."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
         table.add_column(column, overflow="fold")

@@ -23,22 +23,20 @@ class StagedImage:
 
 @dataclass(frozen=True, slots=True)
 class StagedInput:
-    """One input after staging: its socket, and what was staged for it: a value, or else a file or an image.
-
-    `file` is the path of a file that is not a value. A JSON kind always has its value, wherever it came from.
-    """
+    """One input after staging: its socket, and its image or its value; a file is known by the socket's path."""
 
     socket: PlannedSocket
     value: Any = None
-    file: str | None = None
     image: StagedImage | None = None
 
 
 def inputs_json(inputs: Iterable[StagedInput]) -> list[dict[str, Any]]:
     """The content of inputs.json: values, thumbnails, charts, files, images; each group by slug.
 
-    A socket stands under `socket` and again under `interface`, its former name. `pk` of an element is the socket's
-    own: a job has one value for each.
+    A socket stands under `socket` and again under `interface`, its former name. Of `value`, `file` and `image` that of
+    its super kind is set. `file` is the path below /input; for a ZIP, of the folder that it is unpacked to. The JSON of
+    "Multiple ..." kinds is a file, not a value: it may be large. `pk` of an element is the socket's own: a job has one
+    value for each.
     """
     return [_element(each) for each in sorted(inputs, key=_position)]
 
@@ -56,11 +54,12 @@ def _position(given: StagedInput) -> tuple[int, str]:
 
 def _element(given: StagedInput) -> dict[str, Any]:
     socket = socket_object(given.socket)
+    super_kind = KINDS[given.socket.kind].super_kind
     return {
         "socket": socket,
         "interface": socket,
-        "value": given.value,
-        "file": given.file,
+        "value": given.value if super_kind is SuperKind.VALUE else None,
+        "file": given.socket.relative_path if super_kind is SuperKind.FILE else None,
         "image": {"pk": given.image.pk, "name": given.image.name} if given.image else None,
         "pk": given.socket.pk,
     }
@@ -68,10 +67,9 @@ def _element(given: StagedInput) -> dict[str, Any]:
 
 def socket_object(socket: PlannedSocket) -> dict[str, Any]:
     """A socket as Grand Challenge's API shows it."""
-    segments = socket.overlay_segments
     return {
         "title": socket.title,
-        "description": None,
+        "description": socket.description or "",
         "slug": socket.slug,
         "kind": socket.kind,
         "pk": socket.pk,
@@ -79,9 +77,8 @@ def socket_object(socket: PlannedSocket) -> dict[str, Any]:
         "super_kind": str(KINDS[socket.kind].super_kind),
         "relative_path": socket.relative_path,
         "overlay_segments": [
-            {"name": each.name, "visible": each.visible, "voxel_value": each.voxel_value} for each in segments
-        ]
-        if segments
-        else None,
+            {"name": each.name, "visible": each.visible, "voxel_value": each.voxel_value}
+            for each in socket.overlay_segments or ()
+        ],
         "look_up_table": None,
     }

@@ -8,7 +8,8 @@ from algorithm_operator.api.algorithm import AlgorithmSpec, ResolvedImage
 from algorithm_operator.api.reasons import Reason, sentence
 from algorithm_operator.api.text import quoted, shown
 from algorithm_operator.contract.paths import check_store_path
-from algorithm_operator.contract.sockets import definition_difference, spec_problem
+from algorithm_operator.contract.problems import spec_problems
+from algorithm_operator.contract.sockets import definition_difference
 from algorithm_operator.core import scratch
 from algorithm_operator.core.settings import PodSettings
 from algorithm_operator.core.world import Algorithm
@@ -17,6 +18,9 @@ MAX_ID = 2**31 - 1
 """The largest user and group id of a Pod."""
 MAX_COMMAND_BYTES = 32 * 1024
 """ENTRYPOINT and CMD together: they travel in the plan of every attempt, beside the values of the job."""
+MAX_PROBLEMS = 20
+MAX_PROBLEM = 1000
+"""Errors that one message tells, and the characters of each: a condition's message takes 32768."""
 
 
 def refusal(
@@ -27,12 +31,9 @@ def refusal(
     `elders`: the older Algorithms of its namespace, the eldest first; of several definitions of a slug the eldest's
     counts.
     """
-    if (why := spec_problem(spec)) is not None:
-        return Reason.SPEC_INVALID, why
-    if (why := scratch.problem(spec.resources)) is not None:
-        return Reason.SPEC_INVALID, why
-    if (why := model_problem(spec)) is not None:
-        return Reason.SPEC_INVALID, why
+    others = (scratch.problem(spec.resources), model_problem(spec))
+    if problems := [*spec_problems(spec), *(why for why in others if why is not None)]:
+        return Reason.SPEC_INVALID, _told(problems)
     gpu = spec.resources.gpu
     if gpu.count and gpu.type not in settings.gpu_types:
         known = ", ".join(sorted(settings.gpu_types)) or "none"
@@ -54,6 +55,17 @@ def refusal(
                     Reason.SOCKET_CONFLICT, slug=socket.slug, other=name, difference=shown(difference, 400)
                 )
     return None
+
+
+def _told(problems: list[str]) -> str:
+    """All of them in one message; of very many the first."""
+    if len(problems) == 1:
+        return shown(problems[0], MAX_PROBLEM)
+    listed = [
+        f"({number}) {shown(why, MAX_PROBLEM)}" for number, why in enumerate(problems[:MAX_PROBLEMS], start=1)
+    ]
+    more = len(problems) - MAX_PROBLEMS
+    return f"{len(problems)} errors: {' '.join(listed)}" + (f" … and {more} more." if more > 0 else "")
 
 
 def model_problem(spec: AlgorithmSpec) -> str | None:

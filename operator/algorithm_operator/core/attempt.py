@@ -120,7 +120,7 @@ def plan(
     """The plan of one attempt."""
     by_slug = {given.slug: given for given in spec.inputs}
     inputs = [
-        _planned_input(index, by_slug[socket.slug], planned_socket(socket, namespace))
+        _planned_input(index, by_slug[socket.slug], planned_socket(socket, namespace, run.interface))
         for index, socket in enumerate(run.interface.inputs)
     ]
     folder, log_store = names.attempt_folder(job, job_uid, attempt), run.log_policy.store
@@ -135,7 +135,7 @@ def plan(
         ),
         command=Command(entrypoint=run.entrypoint, cmd=run.cmd, home=run.home),
         inputs=inputs,
-        outputs=[planned_socket(socket, namespace) for socket in run.interface.outputs],
+        outputs=[planned_socket(socket, namespace, run.interface) for socket in run.interface.outputs],
         model=_planned_model(run),
         output_store=PlannedOutputStore(name=run.output_store, folder=folder) if run.output_store else None,
         log_store=PlannedOutputStore(name=log_store.name, folder=folder) if log_store else None,

@@ -275,6 +275,7 @@ def test_help_needs_no_cluster(call: Call, monkeypatch: pytest.MonkeyPatch, caps
         "cancel",
         "suspend",
         "resume",
+        "sockets",
         "version",
     ):
         assert command in listed

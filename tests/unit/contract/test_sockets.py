@@ -1,4 +1,4 @@
-"""Sockets with their defaults, and the rules between them; which interface a job picks; inputs.json."""
+"""Sockets with their defaults, and what a definition is; which interface a job picks."""
 
 from __future__ import annotations
 
@@ -8,18 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from algorithm_operator.api.algorithm import AlgorithmSpec
 from algorithm_operator.api.interface import Interface, Socket
-from algorithm_operator.contract.inputs_json import StagedImage, StagedInput, inputs_json
 from algorithm_operator.contract.interfaces import Mismatch, pick
-from algorithm_operator.contract.sockets import (
-    definition_difference,
-    planned_socket,
-    socket_pk,
-    spec_problem,
-)
+from algorithm_operator.contract.plan import PlannedSocket
+from algorithm_operator.contract.sockets import definition_difference, planned_socket, socket_pk
 
-UUID = "0aa1ab4b-4d8e-4a5c-9d2a-5f0b6c6a7e11"
+OUT = [{"slug": "out", "kind": "Anything"}]
 
 
 def socket(slug: str = "a", kind: str = "Anything", **more: Any) -> dict[str, Any]:
@@ -34,22 +28,80 @@ def segments(*pairs: tuple[str, int], **more: Any) -> list[dict[str, Any]]:
     return [{"name": name, "voxelValue": value, **more} for name, value in pairs]
 
 
+def plan(given: Socket) -> PlannedSocket:
+    """As an input that is alone."""
+    return planned_socket(given, "imaging", Interface(inputs=[given], outputs=[model("out")]))
+
+
 def test_defaults_of_an_image() -> None:
-    planned = planned_socket(model("t1-mri", "Image"), "imaging")
+    planned = plan(model("t1-mri", "Image"))
     assert planned.title == "T1 mri"
     assert planned.relative_path == "images/t1-mri"
     assert planned.pk == socket_pk("imaging", "t1-mri")
 
 
 def test_defaults_of_json() -> None:
-    assert planned_socket(model("smoothing", "Float"), "imaging").relative_path == "smoothing.json"
+    planned = plan(model("smoothing", "Float"))
+    assert (planned.relative_path, planned.description, planned.schema_) == ("smoothing.json", None, None)
+
+
+def test_default_of_a_file() -> None:
+    assert plan(model("report", "PDF file")).relative_path == "report.pdf"
 
 
 def test_what_is_written_stays() -> None:
-    planned = planned_socket(
-        model("a", "Image", title="T1 MRI", relativePath="images/mri", storeInStatus=True), "imaging"
+    planned = plan(
+        model(
+            "a",
+            title="A",
+            description="b",
+            relativePath="c.json",
+            storeInStatus=True,
+            schema={"type": "null"},
+        )
     )
-    assert (planned.title, planned.relative_path, planned.store_in_status) == ("T1 MRI", "images/mri", True)
+    assert (planned.title, planned.description, planned.relative_path) == ("A", "b", "c.json")
+    assert (planned.store_in_status, planned.schema_) == (True, {"type": "null"})
+
+
+ONE_IMAGE = [socket("t1-mri", "Image"), socket("age", "Integer")]
+TWO_IMAGES = [*ONE_IMAGE, socket("t2-mri", "Image")]
+OVERLAYS: dict[str, tuple[list[dict[str, Any]], dict[str, Any], str | None]] = {
+    "the only image": (ONE_IMAGE, {"kind": "Heat Map"}, "t1-mri"),
+    "a displacement field": (ONE_IMAGE, {"kind": "Displacement field"}, "t1-mri"),
+    "a segmentation": (
+        ONE_IMAGE,
+        {"kind": "Segmentation", "overlaySegments": [{"name": "x", "voxelValue": 1}]},
+        "t1-mri",
+    ),
+    "one of several, named": (TWO_IMAGES, {"kind": "Heat Map", "overlayOf": "t2-mri"}, "t2-mri"),
+    "one of several, not named": (TWO_IMAGES, {"kind": "Heat Map"}, None),
+    "an input that is no plain image": ([socket("map", "Heat Map")], {"kind": "Heat Map"}, None),
+    "no image at all": ([socket("age", "Integer")], {"kind": "Heat Map"}, None),
+    "not checked": (ONE_IMAGE, {"kind": "Heat Map", "geometryCheck": "Off"}, None),
+    "not checked though named": (
+        ONE_IMAGE,
+        {"kind": "Heat Map", "geometryCheck": "Off", "overlayOf": "t1-mri"},
+        None,
+    ),
+    "a plain image": (ONE_IMAGE, {"kind": "Image"}, None),
+}
+
+
+@pytest.mark.parametrize(("inputs", "output", "below"), OVERLAYS.values(), ids=OVERLAYS)
+def test_what_an_output_lies_on(
+    inputs: list[dict[str, Any]], output: dict[str, Any], below: str | None
+) -> None:
+    whole = Interface.model_validate({"inputs": inputs, "outputs": [{"slug": "out", **output}]})
+    assert planned_socket(whole.outputs[0], "imaging", whole).overlay_of == below
+    assert all(planned_socket(each, "imaging", whole).overlay_of is None for each in whole.inputs)
+
+
+@pytest.mark.parametrize(("given", "planned"), [(None, "Fail"), ("Fail", "Fail"), ("Warn", "Warn")])
+def test_geometry_check(given: str | None, planned: str) -> None:
+    output = {"slug": "out", "kind": "Heat Map", "geometryCheck": given}
+    whole = Interface.model_validate({"inputs": ONE_IMAGE, "outputs": [output]})
+    assert planned_socket(whole.outputs[0], "imaging", whole).geometry_check == planned
 
 
 def test_keys_are_stable_31_bits_and_differ_by_namespace() -> None:
@@ -62,6 +114,12 @@ def test_keys_are_stable_31_bits_and_differ_by_namespace() -> None:
 SAME = {
     "titles": (model(title="A"), model(title="B", description="C")),
     "default path written out": (model(), model(relativePath="a.json")),
+    "description": (model(description="A"), model()),
+    "keys of the schema in another order": (
+        model(schema={"type": "array", "minItems": 1}),
+        model(schema={"minItems": 1, "type": "array"}),
+    ),
+    "what an interface does with it": (model(kind="Heat Map", geometryCheck="Warn"), model(kind="Heat Map")),
     "visible": (
         model(kind="Segmentation", overlaySegments=segments(("x", 1))),
         model(kind="Segmentation", overlaySegments=segments(("x", 1), visible=False)),
@@ -83,84 +141,15 @@ def test_two_definitions() -> None:
     assert definition_difference(model(), model(relativePath="b.json")) == (
         'relativePath "b.json" there, "a.json" here'
     )
+    assert definition_difference(model(schema={"minimum": 1}), model()) == "another schema"
+    assert (
+        definition_difference(model(schema={"const": 1}), model(schema={"const": True})) == "another schema"
+    )
     other = model(kind="Segmentation", overlaySegments=segments(("x", 1)))
     assert (
         definition_difference(model(kind="Segmentation", overlaySegments=segments(("y", 1))), other)
         == "other overlaySegments"
     )
-
-
-def spec(*interfaces: tuple[list[dict[str, Any]], list[dict[str, Any]]]) -> AlgorithmSpec:
-    named = [
-        {"name": f"i{number}", "inputs": inputs, "outputs": outputs}
-        for number, (inputs, outputs) in enumerate(interfaces)
-    ]
-    return AlgorithmSpec.model_validate({"image": {"reference": "a/b:1"}, "interfaces": named})
-
-
-OUT = [socket("out")]
-SOUND = {
-    "one": spec(([socket()], OUT)),
-    "two with a common socket": spec(([socket()], OUT), ([socket(), socket("b")], OUT)),
-    "a path that only begins like another": spec(([socket(), socket("ab"), socket("a-b")], OUT)),
-    "an input and an output at one path": spec(([socket("a", relativePath="out.json")], OUT)),
-    "an output of one is an input of another": spec(([socket()], OUT), ([socket("out")], [socket("b")])),
-}
-
-
-@pytest.mark.parametrize("sound", SOUND.values(), ids=SOUND)
-def test_a_sound_algorithm(sound: AlgorithmSpec) -> None:
-    assert spec_problem(sound) is None
-
-
-PROBLEMS = {
-    "two interfaces of the same inputs": (
-        spec(([socket("a"), socket("b")], OUT), ([socket("b"), socket("a")], [socket("c")])),
-        'Interfaces "i0" and "i1" have the same inputs',
-    ),
-    "a slug of two kinds": (
-        spec(([socket("a")], OUT), ([socket("a", "Float"), socket("b")], OUT)),
-        'socket "a" is defined otherwise in an interface before it (kind "Anything" there, "Float" here)',
-    ),
-    "a slug twice": (spec(([socket("a"), socket("a")], OUT)), 'input "a" stands there twice'),
-    "input and output": (spec(([socket("out")], OUT)), '"out" is both an input and an output'),
-    "one path": (
-        spec(([socket("a", relativePath="x.json"), socket("x")], OUT)),
-        '"x" ("x.json") and "a" ("x.json") are in each other',
-    ),
-    "a path inside another": (
-        spec(([socket("a", "Image"), socket("b", "Image", relativePath="images/a/b/c")], OUT)),
-        '"b" ("images/a/b/c") and "a" ("images/a") are in each other',
-    ),
-    "a file where a folder must be": (
-        spec(([socket("a"), socket("b", relativePath="a.json/b.json")], OUT)),
-        '"b" ("a.json/b.json") and "a" ("a.json") are in each other',
-    ),
-    "reserved by its slug": (spec(([socket("inputs")], OUT)), "This relative path is reserved"),
-    "uuid by its slug": (spec(([socket(UUID)], OUT)), "UUID"),
-    "unknown kind": (spec(([socket(kind="Hologram")], OUT)), 'does not know kind "Hologram"'),
-    "segments missing": (
-        spec(([socket(kind="Segmentation")], OUT)),
-        "kind Segmentation needs overlaySegments",
-    ),
-    "segments too much": (
-        spec(([socket(overlaySegments=segments(("x", 1)))], OUT)),
-        "kind Anything has no overlaySegments",
-    ),
-    "segments with a gap": (
-        spec(([socket(kind="Segmentation", overlaySegments=segments(("x", 1), ("y", 3)))], OUT)),
-        "must be 1 to 2 without a gap; they are 1, 3.",
-    ),
-    "segments of one name": (
-        spec(([socket(kind="Segmentation", overlaySegments=segments(("x", 1), ("x", 2)))], OUT)),
-        'two overlaySegments are named "x"',
-    ),
-}
-
-
-@pytest.mark.parametrize(("wrong", "says"), PROBLEMS.values(), ids=PROBLEMS)
-def test_a_problem_is_named(wrong: AlgorithmSpec, says: str) -> None:
-    assert says in (spec_problem(wrong) or "")
 
 
 def interface(name: str, *slugs: str) -> Interface:
@@ -221,42 +210,3 @@ def test_a_hostile_slug_is_escaped() -> None:
     found = pick([ONE], {"\u202ex\n{0}"})
     assert isinstance(found, Mismatch)
     assert r'"\u202ex\x0a{0}"' in found.why
-
-
-def test_inputs_json() -> None:
-    def planned(slug: str, kind: str, **more: Any) -> Any:
-        return planned_socket(model(slug, kind, **more), "imaging")
-
-    mask = planned("mask", "Segmentation", overlaySegments=segments(("CSF", 1)))
-    listed = inputs_json(
-        [
-            StagedInput(mask, image=StagedImage(UUID, "mask.mha")),
-            StagedInput(planned("age", "Integer"), value=42),
-            StagedInput(planned("t1-mri", "Image"), image=StagedImage(UUID, "t1.mha")),
-            StagedInput(planned("aim", "Anything"), value={"a": None}),
-        ]
-    )
-    assert [each["socket"]["slug"] for each in listed] == ["age", "aim", "mask", "t1-mri"]
-    assert all(each["socket"] == each["interface"] for each in listed)
-    assert listed[0] == {
-        "socket": {
-            "title": "Age",
-            "description": None,
-            "slug": "age",
-            "kind": "Integer",
-            "pk": socket_pk("imaging", "age"),
-            "default_value": None,
-            "super_kind": "Value",
-            "relative_path": "age.json",
-            "overlay_segments": None,
-            "look_up_table": None,
-        },
-        "interface": listed[0]["socket"],
-        "value": 42,
-        "file": None,
-        "image": None,
-        "pk": socket_pk("imaging", "age"),
-    }
-    assert listed[2]["image"] == {"pk": UUID, "name": "mask.mha"}
-    assert listed[2]["socket"]["super_kind"] == "Image"
-    assert listed[2]["socket"]["overlay_segments"] == [{"name": "CSF", "visible": True, "voxel_value": 1}]

@@ -15,7 +15,7 @@ from algorithm_operator.cli.lint.findings import Finding, Object
 from algorithm_operator.cli.lint.manifests import Manifest
 from algorithm_operator.cli.lint.together import together
 from algorithm_operator.cli.lint.words import Problem
-from algorithm_operator.contract.sockets import spec_problem
+from algorithm_operator.contract.problems import spec_problems
 from algorithm_operator.core import scratch
 from algorithm_operator.core.acceptable import model_problem
 
@@ -112,11 +112,11 @@ def _algorithm(each: Object, body: dict[str, Any], problems: Sequence[Problem]) 
         return
     named: set[str] = set()
     for i, one in sound.items():
-        for why in _spec_problems(read([one])):
+        for why in spec_problems(read([one])):
             named.add(why)
             yield each.finding(("spec", "interfaces", i), why)
     spec = read(list(sound.values()))
-    for why in _spec_problems(spec):
+    for why in spec_problems(spec):
         if why not in named:
             yield each.finding(("spec", "interfaces"), why)
     if memory := scratch.problem(spec.resources):
@@ -133,8 +133,3 @@ def _twice(objects: Sequence[Object]) -> Iterator[Finding]:
         if other is not each and "name" in each.manifest.body["metadata"]:
             why = f"{each} is there already, at {other.place}"
             yield each.finding(("metadata", "name"), why, "give one of them another name")
-
-
-def _spec_problems(spec: AlgorithmSpec) -> list[str]:
-    why = spec_problem(spec)
-    return [why] if why else []

@@ -48,7 +48,7 @@ def inputs(interface: Interface) -> dict[str, bytes]:
     files: dict[str, bytes] = {}
     staged: list[StagedInput] = []
     for socket in interface.inputs:
-        planned, path = planned_socket(socket, "default"), relative_path_of(socket)
+        planned, path = planned_socket(socket, "default", interface), relative_path_of(socket)
         if is_image(socket):
             name = image_file(socket)
             files[f"{path}/{name}"] = _image(socket)
