@@ -19,11 +19,10 @@ PYTHON_WORDS = ["json", "class", "none", "read-image", "1a", "sitk", "inputs"]
 EVERY_KIND = [f"k{number}:{kind}" for number, kind in enumerate(KNOWN)]
 PROJECTS = {
     "default": ([], []),
+    "the catalogue": (["generic-medical-image"], ["results-json-file"]),
     "values alone": (["a:Float", "b:String"], ["c:bool", "results"]),
     "no image to lay on": (["a:Integer"], ["s:Segmentation", "h:Heat Map", "i:Image"]),
-    "two images": (["a", "b:Segmentation", "c"], ["s:Segmentation", "h:heat map", "i:Image"]),
-    "slugs that are words": (PYTHON_WORDS, [f"{word}-out:Segmentation" for word in PYTHON_WORDS]),
-    "the catalogue": (["generic-medical-image"], ["results-json-file"]),
+    "several images": ([*PYTHON_WORDS, "b:Segmentation"], ["s:Segmentation", "h:heat map", "i:Image"]),
     "every kind in": (EVERY_KIND, ["results"]),
     "every kind out": (["a"], EVERY_KIND),
 }
@@ -43,11 +42,11 @@ def test_a_project_passes_unchanged(tmp_path: Path, inputs: list[str], outputs: 
 
     linted = CliRunner().invoke(app, ["lint", str(project)])
     assert (linted.exit_code, linted.stdout) == (0, "")
-    tests = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--basetemp", tmp_path / "t"]
+    tests = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--basetemp", str(tmp_path / "t")]
     tested = subprocess.run(tests, cwd=project, capture_output=True, text=True, check=False)
     assert tested.returncode == 0, tested.stdout
     assert "2 passed" in tested.stdout
-    if inputs == PYTHON_WORDS:
+    if inputs[: len(PYTHON_WORDS)] == PYTHON_WORDS:
         segmentation = yaml.safe_load((project / "algorithm.yaml").read_text())["spec"]["interfaces"][0][
             "outputs"
         ][0]

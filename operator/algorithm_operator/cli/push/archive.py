@@ -10,6 +10,7 @@ import json
 import lzma
 import re
 import tarfile
+import tempfile
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -68,9 +69,12 @@ class Archive:
         return self._open(layer.name)
 
     def _open(self, name: str) -> IO[bytes]:
-        stream = self._tar.extractfile(self._members[name])
+        try:
+            stream = self._tar.extractfile(self._members[name])
+        except KeyError:  # a link to what is not in the archive
+            stream = None
         if stream is None:
-            raise tarfile.ReadError
+            raise tarfile.ReadError(f"{quoted(name)} is no file")
         return stream
 
     def _document(self, name: str, what: str) -> bytes:
@@ -137,15 +141,15 @@ def opened(path: Path) -> Iterator[Archive]:
                 with tarfile.open(fileobj=file, mode="r:*") as tar:
                     yield Archive(tar)
             except _BROKEN as error:
-                raise ArchiveError(
-                    f"Could not decompress the container image file. {_detail(error)}".strip()
-                ) from None
+                raise ArchiveError(_broken(error)) from None
     except FileNotFoundError:
         raise ArchiveError(f"There is no file {quoted(str(path), 1024)}.") from None
 
 
-def _detail(error: Exception) -> str:
-    return shown(str(error), 256)
+def _broken(error: Exception) -> str:
+    if isinstance(error, OSError) and error.errno is not None:  # the machine's word, not the decompressor's
+        return f"The container image file, or a layer of it in {tempfile.gettempdir()}: {error.strerror}."
+    return f"Could not decompress the container image file: {shown(str(error) or 'it is cut off', 256)}."
 
 
 def _one_image(entries: Sequence[Any]) -> object:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -94,7 +95,10 @@ def _upload(archive: Archive, registry: DXF, reference: Reference, begin: Begin)
             with prepared(archive, layer, begin(f"{name}: read", layer.size)) as blob:
                 descriptors[place] = blob.descriptor
                 registry.push_blob(str(blob.file), _progress(begin(f"{name}: sent", blob.size)))
-        digest = registry.push_blob(data=[archive.config], digest=digest_of(archive.config))
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(archive.config)
+            file.flush()
+            digest = registry.push_blob(file.name)
         manifest = json.dumps(
             {
                 "schemaVersion": 2,
