@@ -18,7 +18,7 @@ from algorithm_operator.cli.project.sockets import KNOWN
 PYTHON_WORDS = ["json", "class", "none", "read-image", "1a", "sitk", "inputs"]
 EVERY_KIND = [f"k{number}:{kind}" for number, kind in enumerate(KNOWN)]
 PROJECTS = {
-    "default": ([], []),
+    "docs/authoring.md": (["t1-mri", "threshold:Float"], ["lesions:Segmentation", "results"]),
     "the catalogue": (["generic-medical-image"], ["results-json-file"]),
     "values alone": (["a:Float", "b:String"], ["c:bool", "results"]),
     "no image to lay on": (["a:Integer"], ["s:Segmentation", "h:Heat Map", "i:Image"]),
@@ -42,7 +42,16 @@ def test_a_project_passes_unchanged(tmp_path: Path, inputs: list[str], outputs: 
 
     linted = CliRunner().invoke(app, ["lint", str(project)])
     assert (linted.exit_code, linted.stdout) == (0, "")
-    tests = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--basetemp", str(tmp_path / "t")]
+    tests = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "--basetemp",
+        str(tmp_path / "t"),
+    ]
     tested = subprocess.run(tests, cwd=project, capture_output=True, text=True, check=False)
     assert tested.returncode == 0, tested.stdout
     assert "2 passed" in tested.stdout
