@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+from algorithm_operator.api.text import shown
 from algorithm_operator.cli.__main__ import app
 from algorithm_operator.cli.errors import UsageError
 from algorithm_operator.cli.lint.check import check
@@ -106,7 +107,7 @@ def test_nothing_is_wrong() -> None:
             "",
             "a.yaml:18: AlgorithmJob case-1: spec: ",
         ),
-        ("value: 0.5", "value: half", "a.yaml:18: AlgorithmJob case-1: spec: "),
+        ("value: 0.5", "value: half", "a.yaml:22: AlgorithmJob case-1: spec.inputs[1]: "),
         (
             "v1alpha1\nkind: DataStore",
             "v1\nkind: DataStore",
@@ -138,6 +139,20 @@ def test_everything_is_said_at_once() -> None:
         "DataStore imaging",
     ]
     assert len(lint(text)) == 5
+
+
+def test_every_input_of_a_job_and_its_time_are_said() -> None:
+    text = ALL.replace("value: 0.5", "value: half").replace("paths: [a.mha]", "paths: [a.txt]")
+    text = text.replace(
+        "algorithmRef: {name: lesions}", "algorithmRef: {name: lesions}\n  timeLimitSeconds: 601"
+    )
+    assert [each.split(": ")[2] for each in lint(text)] == ["spec.inputs[0]", "spec.inputs[1]"]
+    text = ALL.replace(
+        "algorithmRef: {name: lesions}", "algorithmRef: {name: lesions}\n  timeLimitSeconds: 601"
+    )
+    (found,) = lint(text)
+    assert "a.yaml:18: AlgorithmJob case-1: spec: " in found
+    assert "601" in found
 
 
 def test_an_interface_that_the_server_refuses_does_not_hide_what_the_contract_says_of_others() -> None:
@@ -290,7 +305,7 @@ def test_whatever_stands_anywhere_is_a_finding_or_none(place: tuple[str | int, .
         at = at[part]
     at[place[-1]] = value
     for finding in check([Manifest("a", manifest.body, manifest.lines)]):
-        assert str(finding).isprintable()
+        assert shown(str(finding), 100_000) == str(finding)
 
 
 @settings(deadline=None)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from algorithm_operator.api.algorithm import AlgorithmSpec
 from algorithm_operator.api.datastore import DataStoreSpec, PersistentVolumeClaimSource
-from algorithm_operator.api.interface import Socket
+from algorithm_operator.api.interface import Interface, Socket
 from algorithm_operator.api.job import AlgorithmJobSpec
 from algorithm_operator.api.text import quoted
 from algorithm_operator.cli.lint.findings import Finding, Object
 from algorithm_operator.contract.accept import Refused, accept
+from algorithm_operator.contract.interfaces import pick
 from algorithm_operator.contract.sockets import definition_difference
 
 _ANY_STORE = DataStoreSpec(persistent_volume_claim=PersistentVolumeClaimSource(claim_name="any"))
@@ -31,17 +32,40 @@ def together(objects: Sequence[tuple[Object, Any]]) -> Iterator[Finding]:
 
 
 def _job(
-    each: Object, spec: AlgorithmJobSpec, algorithm: AlgorithmSpec, known: dict[str, DataStoreSpec]
+    each: Object, spec: AlgorithmJobSpec, algorithm: AlgorithmSpec, known: Mapping[str, DataStoreSpec]
 ) -> Iterator[Finding]:
-    """What no cluster could run. Stores that are not among the manifests may be there all the same."""
+    """What no cluster could run: each input by itself, then the whole, as `accept` says the first thing alone."""
+    named: set[str] = set()
+    interface = pick(algorithm.interfaces, [given.slug for given in spec.inputs])
+    if isinstance(interface, Interface):
+        for number, given in enumerate(spec.inputs):
+            alone = spec.model_copy(update={"inputs": [given], "time_limit_seconds": None})
+            why = _refusal(each, alone, _reduced(algorithm, interface, given.slug), known)
+            if why is not None:
+                named.add(why)
+                yield each.finding(("spec", "inputs", number), why)
+    why = _refusal(each, spec, algorithm, known)
+    if why is not None and why not in named:
+        yield each.finding(("spec",), why)
+
+
+def _reduced(algorithm: AlgorithmSpec, interface: Interface, slug: str) -> AlgorithmSpec:
+    """The algorithm as if that were its only input."""
+    inputs = [socket for socket in interface.inputs if socket.slug == slug]
+    return algorithm.model_copy(update={"interfaces": [interface.model_copy(update={"inputs": inputs})]})
+
+
+def _refusal(
+    each: Object, spec: AlgorithmJobSpec, algorithm: AlgorithmSpec, known: Mapping[str, DataStoreSpec]
+) -> str | None:
+    """Why it can never run, or None. Stores that are not among the manifests may be there all the same."""
     named = [given.store.name for given in spec.inputs if given.store]
     named += [spec.output_store.name] if spec.output_store else []
-    stores = dict.fromkeys(named, _ANY_STORE) | known
+    stores = {**dict.fromkeys(named, _ANY_STORE), **known}
     if not any(store.default for store in stores.values()):
         stores[""] = _ANY_STORE.model_copy(update={"default": True})
     answer = accept(spec=spec, algorithm_spec=algorithm, stores=stores, namespace=each.namespace)
-    if isinstance(answer, Refused):
-        yield each.finding(("spec",), answer.message)
+    return answer.message if isinstance(answer, Refused) else None
 
 
 def _sockets(algorithms: Sequence[tuple[Object, AlgorithmSpec]]) -> Iterator[Finding]:
