@@ -85,6 +85,11 @@ def test_nothing_is_wrong() -> None:
             "; did you mean Anything?",
         ),
         ("slug: t1-mri, kind: Image", "slug: T1_MRI, kind: Image", '; did you mean "t1-mri"?'),
+        (
+            "slug: t1-mri, kind: Image",
+            'slug: "t1-mri\\n", kind: Image',
+            '"t1-mri\\x0a" does not have the form',
+        ),
         ("memory: 8G", "memory: 8 GB", '"8 GB" does not have the form'),
         ("memory: 8G", "memory: 8 GB", '; did you mean "8G"?'),
         (

@@ -48,7 +48,7 @@ class Object:
     namespace: str
 
     def __str__(self) -> str:
-        return f"{self.kind} {shown(self.name, 64)}"
+        return f"{shown(self.kind, 64)} {shown(self.name, 64)}"
 
     def finding(self, path: Path, why: str, fix: str = "") -> Finding:
         line = self.manifest.line(path)
