@@ -184,6 +184,18 @@ def test_objects_of_one_name_in_two_namespaces() -> None:
     assert lint(STORE + other) == []
 
 
+@pytest.mark.parametrize("metadata", ["~", "[]", "{name: 1}", "{name: ~}", "{generateName: a-}", "text"])
+def test_objects_without_a_name_are_no_objects_of_one_name(metadata: str) -> None:
+    other = STORE.replace("{name: imaging}\n", f"{metadata}\n").replace("default: true", "default: false")
+    found = lint(other + other)
+    assert any("metadata" in each for each in found) != ("generateName" in metadata)
+    assert any("there already" in each for each in found) == (metadata == "{name: 1}")
+
+
+def test_a_kind_that_is_no_text_is_not_ours() -> None:
+    assert lint("kind: [Algorithm]\n---\nkind: {a: b}\napiVersion: 1\n") == []
+
+
 def test_two_defaults() -> None:
     (found,) = lint(STORE + STORE.replace("name: imaging}\n", "name: other}\n"))
     assert found == (

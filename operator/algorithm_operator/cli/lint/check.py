@@ -20,8 +20,6 @@ from algorithm_operator.core import scratch
 from algorithm_operator.core.acceptable import model_problem
 
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
-
-
 _NO_IMAGE = {"reference": "none"}
 
 
@@ -34,7 +32,7 @@ def is_ours(manifest: Manifest) -> bool:
     if isinstance(version, str) and "/" in version:
         group = version.partition("/")[0]
         return group == GROUP or bool(difflib.get_close_matches(group, [GROUP], 1, 0.9))
-    return body.get("kind") in schema.KINDS
+    return str(body.get("kind")) in schema.KINDS
 
 
 def check(manifests: Sequence[Manifest]) -> list[Finding]:
@@ -64,8 +62,8 @@ def check(manifests: Sequence[Manifest]) -> list[Finding]:
 def _object(manifest: Manifest) -> Object:
     metadata = manifest.body.get("metadata")
     names = metadata if isinstance(metadata, dict) else {}
-    name = names.get("name", names.get("generateName", ""))
-    return Object(manifest, str(manifest.body.get("kind", "")), str(name), str(names.get("namespace", "")))
+    name, namespace = names.get("name") or names.get("generateName"), names.get("namespace")
+    return Object(manifest, str(manifest.body.get("kind", "")), str(name or ""), str(namespace or ""))
 
 
 def _not_known(each: Object) -> Iterator[Finding]:
@@ -87,7 +85,9 @@ def _metadata(each: Object) -> Iterator[Problem]:
     metadata = each.manifest.body.get("metadata")
     if not isinstance(metadata, dict) or not each.name:
         yield Problem(("metadata", "name"), "it is needed and not there", "give the object a name")
-    elif "name" in metadata and (len(each.name) > 253 or not _NAME.fullmatch(each.name)):
+    elif (name := metadata.get("name")) and not isinstance(name, str):
+        yield Problem(("metadata", "name"), "it must be text", "write it in quotes")
+    elif name and (len(each.name) > 253 or not _NAME.fullmatch(each.name)):
         why = (
             f"{quoted(each.name, 64)} is no name for an object: lower-case letters, digits, hyphens and dots"
         )
@@ -130,6 +130,6 @@ def _twice(objects: Sequence[Object]) -> Iterator[Finding]:
     first: dict[tuple[str, str, str], Object] = {}
     for each in objects:
         other = first.setdefault((each.kind, each.namespace, each.name), each)
-        if other is not each and "name" in each.manifest.body["metadata"]:
+        if other is not each and each.name and each.manifest.body["metadata"].get("name"):
             why = f"{each} is there already, at {other.place}"
             yield each.finding(("metadata", "name"), why, "give one of them another name")

@@ -40,7 +40,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Object:
-    """A manifest of ours."""
+    """A manifest of ours. `name` and `namespace` are "" where it has none; of a generateName the name is that."""
 
     manifest: Manifest
     kind: str
@@ -51,9 +51,11 @@ class Object:
         return f"{shown(self.kind, 64)} {shown(self.name, 64)}"
 
     def finding(self, path: Path, why: str, fix: str = "") -> Finding:
+        """That something is wrong with the field at `path`."""
         line = self.manifest.line(path)
         return Finding(self.manifest.file, line, str(self), fields_of(path), why, fix)
 
     @property
     def place(self) -> str:
+        """File and line where it begins."""
         return f"{shown(self.manifest.file, 1024)}:{self.manifest.line(())}"
