@@ -5,11 +5,13 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 REPOSITORY = "team/lesions"
@@ -23,16 +25,22 @@ class Registry:
     blobs: dict[str, bytes] = field(default_factory=dict)
     manifests: dict[str, tuple[str, bytes]] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
+    scheme: str = "http"
     login: str | None = None
     refuses: int | None = None
     """The HTTP status that uploads begin with."""
 
 
 @contextmanager
-def running() -> Iterator[Registry]:
-    """A registry at a free port of 127.0.0.1."""
+def running(certificate: Path | None = None) -> Iterator[Registry]:
+    """A registry at a free port of 127.0.0.1; with a certificate (and its key in the same file) it speaks TLS."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
     registry = Registry(f"127.0.0.1:{server.server_port}")
+    if certificate is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        registry.scheme = "https"
     server.registry = registry  # type: ignore[attr-defined]
     thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
@@ -81,7 +89,9 @@ class _Handler(BaseHTTPRequestHandler):
                 if registry.refuses is not None:
                     error = {"errors": [{"code": "DENIED", "message": "quota\u202e is used up"}]}
                     return self._answer(registry.refuses, json.dumps(error).encode())
-                return self._answer(202, Location=f"http://{registry.host}{base}blobs/uploads/1?state=a")
+                return self._answer(
+                    202, Location=f"{registry.scheme}://{registry.host}{base}blobs/uploads/1?state=a"
+                )
             case "PUT", "blobs", "uploads", "1":
                 query = parse_qs(parts.query)
                 digest = f"sha256:{hashlib.sha256(body).hexdigest()}"

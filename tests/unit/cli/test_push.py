@@ -9,6 +9,7 @@ import hashlib
 import io
 import json
 import lzma
+import subprocess
 import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,6 +25,7 @@ from algorithm_operator.cli.push import logins
 from tests.unit.cli.registry import REPOSITORY, Registry, running
 
 Files = dict[str, bytes]
+AUTH = base64.b64encode(b"me:secret").decode()
 LAYERS = [b"first layer " * 1000, b"second layer " * 1000]
 
 
@@ -257,6 +259,59 @@ def test_a_password_does_not_go_over_plain_http(tmp_path: Path, registry: Regist
     assert registry.blobs == {}
 
 
+@pytest.fixture
+def closed_registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry]:
+    """Over TLS, for those who log in, with a certificate that REQUESTS_CA_BUNDLE names."""
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+    names = ["-subj", "/CN=tests", "-addext", "subjectAltName=IP:127.0.0.1"]
+    subprocess.run([*command, *names, "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    both = tmp_path / "both.pem"
+    both.write_bytes(certificate.read_bytes() + key.read_bytes())
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "docker"))
+    with running(both) as registry:
+        registry.login = "me:secret"
+        yield registry
+
+
+def push_closed(tmp_path: Path, registry: Registry, *options: str, **more: Any) -> Result:
+    file = tmp_path / "image.tar"
+    file.write_bytes(tar(docker()))
+    return CliRunner().invoke(app, ["push", str(file), f"{registry.host}/{REPOSITORY}:1", *options], **more)
+
+
+def test_whoever_logs_in_may_push(tmp_path: Path, closed_registry: Registry) -> None:
+    login = ["--username", "me", "--password-stdin"]
+    pushed(push_closed(tmp_path, closed_registry, *login, input="secret\n"), closed_registry)
+
+
+def test_docker_login_is_enough(tmp_path: Path, closed_registry: Registry) -> None:
+    (tmp_path / "docker").mkdir()
+    auths = {"auths": {closed_registry.host: {"auth": AUTH}}}
+    (tmp_path / "docker/config.json").write_text(json.dumps(auths))
+    pushed(push_closed(tmp_path, closed_registry), closed_registry)
+
+
+def test_a_wrong_password_and_none(tmp_path: Path, closed_registry: Registry) -> None:
+    login = ["--username", "me", "--password-stdin"]
+    for result in (
+        push_closed(tmp_path, closed_registry, *login, input="wrong\n"),
+        push_closed(tmp_path, closed_registry),
+    ):
+        assert "does not let you push to team/lesions: docker login" in str(result.exception)
+        assert "wrong" not in str(result.exception)
+    assert closed_registry.blobs == {}
+
+
+def test_a_certificate_that_nobody_trusts(
+    tmp_path: Path, closed_registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE")
+    assert "cannot be trusted" in str(push_closed(tmp_path, closed_registry).exception)
+    assert closed_registry.asked == []
+
+
 def test_a_registry_that_refuses_says_why(tmp_path: Path, registry: Registry) -> None:
     registry.refuses = 403
     message = str(push(tmp_path, tar(docker()), registry).exception)
@@ -278,7 +333,6 @@ def test_username_and_password_come_together(tmp_path: Path, registry: Registry)
     assert "together" in str(push(tmp_path, tar(docker()), registry, "--username", "me").exception)
 
 
-AUTH = base64.b64encode(b"me:secret").decode()
 HELPER = """#!/bin/sh
 read host
 test "$host" = registry.example.org && echo '{"Username": "helped", "Secret": "x"}'

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import sys
 import tempfile
@@ -108,7 +107,7 @@ def _upload(archive: Archive, registry: DXF, reference: Reference, begin: Begin)
             }
         )
         registry.set_manifest(reference.version, manifest)
-    return f"sha256:{hashlib.sha256(manifest.encode()).hexdigest()}"
+    return digest_of(manifest.encode())
 
 
 def _progress(report: Callable[[int], None]) -> Callable[[str, bytes, int], None]:
