@@ -89,12 +89,14 @@ def _fill_in(value: Any, schema: Schema) -> None:
 
 
 def _seen_by_cel(value: Any, schema: Schema) -> Any:
-    """Without what has no type: CEL cannot see it."""
+    """Without what has no type, and what is in mappings of no known fields: CEL cannot see it."""
     if isinstance(value, list):
         return [_seen_by_cel(each, schema["items"]) for each in value]
+    if isinstance(value, dict) and schema.get(_PRESERVE):
+        return {}
     if isinstance(value, dict):
         fields = schema.get("properties", {})
-        known = {name: child for name, child in fields.items() if not child.get(_PRESERVE)}
+        known = {name: child for name, child in fields.items() if "type" in child}
         return {
             name: _seen_by_cel(each, known.get(name, {}))
             for name, each in value.items()
