@@ -59,6 +59,9 @@ def _parser() -> argparse.ArgumentParser:
     push = commands.add_parser("push", help="push an image archive (a tar); prints the reference")
     push.add_argument("archive", type=Path)
     push.add_argument("image")
+    save = commands.add_parser("save", help="write an image of the registry to a file, as docker save does")
+    save.add_argument("reference")
+    save.add_argument("archive", type=Path)
     kwok = commands.add_parser("kwok-nodes", help="T4 nodes on paper, for scheduling tests")
     kwok.add_argument("state", choices=("up", "down"))
     commands.add_parser("smoke", help="check on the running cluster that it does what tests rely on")
@@ -122,6 +125,11 @@ def _build(arguments: argparse.Namespace) -> None:
 def _push(arguments: argparse.Namespace) -> None:
     with _alone("images"):
         _result(_builder().push_archive(arguments.archive.resolve(), arguments.image))
+
+
+def _save(arguments: argparse.Namespace) -> None:
+    with _alone("images"):
+        _builder().save_archive(arguments.reference, arguments.archive.resolve())
 
 
 def _kwok_nodes(arguments: argparse.Namespace) -> None:

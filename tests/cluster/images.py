@@ -143,6 +143,15 @@ def push_archive(archive: Path, name: str) -> str:
     return f"{REGISTRY}/{name}@{registry.digest(name, tag)}"
 
 
+def save_archive(reference: str, archive: Path) -> None:
+    """Write an image of the registry to a file, as `docker save` does."""
+    packages.install(packages.IMAGES)
+    pull = (*_buildah(), "pull", "--quiet", "--tls-verify=false", *_policy(), f"docker://{reference}")
+    image = run(*pull, env=_environment()).stdout.split()[-1]
+    push = (*_buildah(), "push", "--quiet", *_policy(), image, f"docker-archive:{archive}")
+    run(*push, env=_environment())
+
+
 def _missing(reference: str) -> bool:
     repository, _, tag = reference.removeprefix(f"{REGISTRY}/").partition(":")
     return registry.digest(repository, tag) is None

@@ -94,6 +94,13 @@ def push_archive(archive: Path, name: str) -> str:
     return _push(local, name)
 
 
+def save_archive(reference: str, archive: Path) -> None:
+    """Write an image of the registry to a file."""
+    local = reference.replace(REGISTRY, PUSH)
+    run("docker", "pull", "--quiet", local)
+    run("docker", "save", "--output", archive, local)
+
+
 def _publish_busybox() -> None:
     run("docker", "pull", "--quiet", "busybox:stable")
     run("docker", "tag", "busybox:stable", f"{PUSH}/busybox:1")

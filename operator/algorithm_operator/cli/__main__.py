@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from algorithm_operator.cli import authoring
 from algorithm_operator.cli.errors import CliError, ReaderGoneError
 
 if TYPE_CHECKING:
@@ -281,6 +282,9 @@ def preflight(
         show.output_of(output),
         with_probe=probe,
     )
+
+
+app.add_typer(authoring.app)
 
 
 @app.command()

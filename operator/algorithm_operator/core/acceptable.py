@@ -32,7 +32,7 @@ def refusal(
     `elders`: the older Algorithms of its namespace, the eldest first; of several definitions of a slug the eldest's
     counts.
     """
-    others = (scratch.problem(spec.resources), _model_problem(spec), _template_problem(spec))
+    others = (scratch.problem(spec.resources), model_problem(spec), _template_problem(spec))
     if problems := [*spec_problems(spec), *(why for why in others if why is not None)]:
         return Reason.SPEC_INVALID, _told(problems)
     gpu = spec.resources.gpu
@@ -69,7 +69,7 @@ def _told(problems: list[str]) -> str:
     return f"{len(problems)} errors: {' '.join(listed)}" + (f" … and {more} more." if more > 0 else "")
 
 
-def _model_problem(spec: AlgorithmSpec) -> str | None:
+def model_problem(spec: AlgorithmSpec) -> str | None:
     """Why the model's path cannot be mounted or walked, or None."""
     if spec.model is None:
         return None

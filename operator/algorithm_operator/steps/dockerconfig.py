@@ -66,7 +66,12 @@ def _parse(secret: str, name: str, path: str) -> Iterator[tuple[str, Login]]:
         return
     if name == ".dockerconfigjson":
         document = document.get("auths") if isinstance(document, dict) else None
-    for key, entry in document.items() if isinstance(document, dict) else ():
+    yield from logins_in(secret, document if isinstance(document, dict) else {})
+
+
+def logins_in(secret: str, auths: Mapping[str, Any]) -> Iterator[tuple[str, Login]]:
+    """The logins of an `auths` object, by the registry that they are for; what is none is left out."""
+    for key, entry in auths.items():
         if isinstance(entry, dict) and (login := _login(secret, entry)) is not None:
             yield key, login
 

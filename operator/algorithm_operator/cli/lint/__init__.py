@@ -1,0 +1,1 @@
+"""`kubectl algorithm lint`: what is wrong with manifests, without a cluster."""

@@ -1,0 +1,1 @@
+"""`kubectl algorithm init`: a starter project that passes unchanged."""
