@@ -11,8 +11,9 @@ from algorithm_operator.api.interface import Interface, Socket
 from algorithm_operator.api.job import AlgorithmJobSpec
 from algorithm_operator.api.text import quoted
 from algorithm_operator.cli.lint.findings import Finding, Object
-from algorithm_operator.contract.accept import Refused, accept
+from algorithm_operator.contract.accept import accept
 from algorithm_operator.contract.interfaces import pick
+from algorithm_operator.contract.outcome import Refused
 from algorithm_operator.contract.sockets import definition_difference
 
 _ANY_STORE = DataStoreSpec(persistent_volume_claim=PersistentVolumeClaimSource(claim_name="any"))
@@ -64,7 +65,14 @@ def _refusal(
     stores = {**dict.fromkeys(named, _ANY_STORE), **known}
     if not any(store.default for store in stores.values()):
         stores[""] = _ANY_STORE.model_copy(update={"default": True})
-    answer = accept(spec=spec, algorithm_spec=algorithm, stores=stores, namespace=each.namespace)
+    answer = accept(
+        job=each.name,
+        spec=spec,
+        algorithm_spec=algorithm,
+        stores=stores,
+        jobs={},
+        namespace=each.namespace,
+    )
     return answer.message if isinstance(answer, Refused) else None
 
 
