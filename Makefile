@@ -49,6 +49,11 @@ unit: venv ## Unit tests, without a cluster
 	$(call say,unit tests)
 	@$(BIN)/pytest tests/unit
 
+.PHONY: fuzz
+fuzz: MINUTES ?= 10
+fuzz: venv ## Hostile files, other ones each time, for MINUTES (10)
+	@$(BIN)/python tests/hostile/fuzz.py $(MINUTES)
+
 .PHONY: lint
 lint: venv ## ruff, mypy --strict and the import contracts
 	$(call say,lint)

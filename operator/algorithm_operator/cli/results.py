@@ -86,11 +86,14 @@ def read_manifest(data: bytes, job: Job) -> Manifest:
     :raises DifferenceError: it is unreadable or another job's.
     """
     try:
-        manifest = Manifest.model_validate_json(data)
+        # Not pydantic's own JSON: it takes 200 levels in all, and a value alone may have as many.
+        manifest = Manifest.model_validate(json.loads(data))
     except ValidationError as error:
         raise DifferenceError(
             f"The manifest of job {quoted(job.name)} cannot be read ({error.error_count()} errors)."
         ) from None
+    except (ValueError, RecursionError):
+        raise DifferenceError(f"The manifest of job {quoted(job.name)} is not valid JSON.") from None
     if manifest.job.uid != job.uid:
         raise DifferenceError(f"The manifest is that of another job (uid {quoted(manifest.job.uid)}).")
     return manifest

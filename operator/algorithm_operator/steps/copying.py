@@ -34,13 +34,13 @@ def write_all(target: int, data: bytes | memoryview) -> None:
         view = view[os.write(target, view) :]
 
 
-def copy(source: int, target: int, size: int, before: bytes = b"") -> str:
-    """Copy `size` bytes between descriptors and return their sha256, with that of what was written `before`.
+def copy(source: int, target: int, size: int, before: bytes = b"", offset: int = 0) -> str:
+    """Copy bytes `offset` to `size` between descriptors; their sha256, with that of what was written `before`.
 
     :raises ChangedError: the source holds fewer or more bytes.
     """
     digest = hashlib.sha256(before)
-    for block in blocks(source, size):
+    for block in blocks(source, size, offset):
         digest.update(block)
         write_all(target, block)
     if os.pread(source, 1, size):

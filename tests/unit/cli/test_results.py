@@ -14,6 +14,7 @@ from algorithm_operator.cli.results import fetch, write_values
 from algorithm_operator.cli.store import StoreClient
 from algorithm_operator.cli.transfer import DifferenceError
 from algorithm_operator.contract.manifest import Manifest
+from algorithm_operator.contract.values import MAX_DEPTH
 from tests.unit.cli.test_explain import job
 
 FOLDER = "case-1/u/1"
@@ -136,6 +137,21 @@ def test_a_failed_job_has_logs_and_findings(store: StoreClient, volume: Path, tm
 
 def test_a_job_that_never_started_has_nothing(store: StoreClient, tmp_path: Path) -> None:
     assert fetch(store, job(state="Failed"), tmp_path, silent) == []
+
+
+def test_a_manifest_with_a_value_of_as_many_levels_as_an_output_may_have(
+    store: StoreClient, volume: Path, tmp_path: Path
+) -> None:
+    deep = b'"value":' + b"[" * MAX_DEPTH + b"]" * MAX_DEPTH
+    body = manifest().replace(b'"kind":"Anything"', b'"kind":"Anything",' + deep, 1)
+    fetched = fetch(store, stored(volume, body), tmp_path / "case-1", silent)
+    assert len(fetched) == 1 + len(FILES)
+
+
+@pytest.mark.parametrize("body", [b"{", b"\xff", b"[" * 100_000], ids=["cut", "no text", "deep"])
+def test_a_manifest_that_is_no_json(store: StoreClient, volume: Path, tmp_path: Path, body: bytes) -> None:
+    with pytest.raises(DifferenceError, match="is not valid JSON"):
+        fetch(store, stored(volume, body), tmp_path / "case-1", silent)
 
 
 def test_a_success_without_manifest_is_an_error(store: StoreClient, tmp_path: Path) -> None:

@@ -239,7 +239,7 @@ class Attempt:
 
     def manifest(self) -> Manifest:
         """The manifest as it was printed."""
-        return Manifest.model_validate_json(frames.decode(self.stdout.encode(), MAX_MANIFEST_BYTES))
+        return Manifest.model_validate(json.loads(frames.decode(self.stdout.encode(), MAX_MANIFEST_BYTES)))
 
     def stored(self) -> dict[str, bytes]:
         """All files of the attempt's folder."""

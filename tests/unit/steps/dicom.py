@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +10,6 @@ import numpy as np
 import pydicom
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian
-
-from algorithm_operator.steps.readers.reading import Given
 
 CT, MR, ENHANCED_MR = (f"1.2.840.10008.5.1.4.1.1.{kind}" for kind in ("2", "4", "4.1"))
 AXIAL = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
@@ -102,15 +98,3 @@ def series(
         )
         paths.append(write(folder / (names[number] if names else f"{number:04}.dcm"), found))
     return paths
-
-
-@contextmanager
-def given(paths: Iterable[Path]) -> Iterator[list[Given]]:
-    """The files, opened as stage opens them."""
-    with ExitStack() as stack:
-        found = []
-        for path in paths:
-            descriptor = os.open(path, os.O_RDONLY)
-            stack.callback(os.close, descriptor)
-            found.append(Given(path.name, descriptor, os.fstat(descriptor).st_size))
-        yield found

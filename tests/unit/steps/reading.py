@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,14 +25,14 @@ class Staged:
 
 
 @contextmanager
-def given(*paths: Path) -> Iterator[list[Given]]:
-    """Files as a reader gets them."""
+def given(paths: Iterable[Path]) -> Iterator[list[Given]]:
+    """The files, opened as stage opens them."""
     with ExitStack() as stack:
         files = []
         for path in paths:
             descriptor = os.open(path, os.O_RDONLY)
             stack.callback(os.close, descriptor)
-            files.append(Given(path.name, descriptor, path.stat().st_size))
+            files.append(Given(path.name, descriptor, os.fstat(descriptor).st_size))
         yield files
 
 
@@ -40,7 +40,7 @@ def staged(folder: Path, *paths: Path) -> Staged:
     """Read the files, and write below `folder` what becomes of them."""
     scratch = folder / "scratch"
     scratch.mkdir()
-    with given(*paths) as files:
+    with given(paths) as files:
         found = formats.read(files, LIMIT, str(scratch))
         assert not list(scratch.iterdir())
         if isinstance(found.image, Kept):

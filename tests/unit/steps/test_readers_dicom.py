@@ -26,12 +26,12 @@ from tests.unit.steps.dicom import (
     OBLIQUE,
     SAGITTAL,
     dataset,
-    given,
     normal,
     series,
     volume,
     write,
 )
+from tests.unit.steps.reading import given
 
 sitk: Any = SimpleITK
 

@@ -23,7 +23,8 @@ from algorithm_operator.api.text import shown
 from algorithm_operator.steps import sandbox
 from algorithm_operator.steps.readers import dicom
 from algorithm_operator.steps.readers.reading import Given, Unreadable
-from tests.unit.steps.dicom import dataset, given, volume, write
+from tests.unit.steps.dicom import dataset, volume, write
+from tests.unit.steps.reading import given
 
 BOUNDS = sandbox.Bounds(memory_bytes=512 << 20, seconds=60, file_bytes=1 << 20)
 MIB = 1 << 20

@@ -1,4 +1,4 @@
-"""DICOM image sets: the files as they are, each named by its SOPInstanceUID."""
+"""DICOM image sets: the files as they are but for their preamble, each named by its SOPInstanceUID."""
 
 from __future__ import annotations
 
@@ -15,6 +15,9 @@ from algorithm_operator.steps.readers import formats
 from algorithm_operator.steps.readers.reading import Given, Unreadable
 from algorithm_operator.steps.sources import Source
 
+_NO_PREAMBLE = bytes(128)
+"""What comes before the magic bytes means nothing in DICOM, but may make the file a program as well."""
+
 
 def lay_out(layout: Layout, socket: PlannedSocket, sources: Sequence[Source]) -> Laid:
     """Stage all instances of one series.
@@ -30,7 +33,7 @@ def lay_out(layout: Layout, socket: PlannedSocket, sources: Sequence[Source]) ->
     digests, size = {}, 0
     for number, uid in found["instances"]:
         path = f"{socket.relative_path}/{uid}.dcm"
-        stored = layout.folder.copy(path, sources[number])
+        stored = layout.folder.copy(path, sources[number], _NO_PREAMBLE, len(_NO_PREAMBLE))
         digests[f"{uid}.dcm".encode()], size = stored.sha256, size + stored.bytes
     image = StagedImage(pk=image_pk(layout, socket), name=image_name(sources))
     return Laid(record(socket, sources, Stored(listed(digests), size)), StagedInput(socket, image=image))

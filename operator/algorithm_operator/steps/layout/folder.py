@@ -44,15 +44,15 @@ class InputFolder:
             os.close(target)
         return Stored(hashlib.sha256(data).hexdigest(), len(data))
 
-    def copy(self, path: str, source: Source, header: bytes = b"") -> Stored:
-        """A new file of `header` and all bytes of `source`."""
+    def copy(self, path: str, source: Source, header: bytes = b"", offset: int = 0) -> Stored:
+        """A new file of `header` and the bytes of `source` from `offset` on."""
         target = self._create(path)
         try:
             write_all(target, header)
-            digest = copy(source.descriptor, target, source.size, header)
+            digest = copy(source.descriptor, target, source.size, header, offset)
         finally:
             os.close(target)
-        return Stored(digest, len(header) + source.size)
+        return Stored(digest, len(header) + source.size - offset)
 
     def adopt(self, path: str) -> Stored:
         """A file that a child of ours wrote at `place(path)`."""

@@ -22,6 +22,8 @@ def read_nifti(file: Given, max_voxel_bytes: int, folder: str) -> Read:
     header = nifti.read_header(file, max_voxel_bytes)
     suffix = ".nii.gz" if file.name.lower().endswith(".gz") else ".nii"
     image = _read(file, "NiftiImageIO", os.path.join(folder, f"image{suffix}"))
+    if suffix.endswith(".gz"):
+        nifti.check_whole(file, header)
     scaling = f"values are stored numbers times {header.slope:g} plus {header.intercept:g}"
     return Read(image, "NIfTI", library(), (scaling,) if header.scaled else ())
 

@@ -18,6 +18,7 @@ from algorithm_operator.steps.readers.reading import Given, Unreadable
 MAX_INFLATION = 1032
 """How many bytes deflate can make of one."""
 _GZIP = b"\x1f\x8b"
+_PIECE = 1 << 20
 _HEADER, _SECOND_HEADER = 348, 540
 _FIRST_VOXEL = _HEADER + 4
 _DIM, _DATATYPE, _VOX_OFFSET, _SCALE, _MAGIC = 40, 70, 108, 112, 344
@@ -28,8 +29,9 @@ _COMPLEX = (32, 1792, 2048)
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What of it matters: the bytes of all voxels, uncompressed, and the scaling that turns them into values."""
+    """What of it matters: the voxels' place and bytes, uncompressed, and the scaling that turns them into values."""
 
+    offset: int
     voxel_bytes: int
     slope: float
     intercept: float
@@ -58,6 +60,23 @@ def read_header(file: Given, max_voxel_bytes: int) -> Header:
         raise Unreadable(f"{file}: its gzip data are damaged.") from None
     except Unreadable as error:
         raise Unreadable(f"{file}: {error}") from None
+
+
+def check_whole(file: Given, header: Header) -> None:
+    """That all voxels come out of a .nii.gz: SimpleITK takes what a cut file lacks for zeros.
+
+    :raises Unreadable: they do not.
+    """
+    wanted = header.offset + header.voxel_bytes
+    with os.fdopen(os.dup(file.descriptor), "rb") as compressed, gzip.GzipFile(fileobj=compressed) as stream:
+        compressed.seek(0)
+        try:
+            while wanted > 0 and (piece := stream.read(min(wanted, _PIECE))):
+                wanted -= len(piece)
+        except (OSError, EOFError, zlib.error):
+            pass
+    if wanted > 0:
+        raise Unreadable(f"{file}: its gzip data are damaged, or end before the last voxel.")
 
 
 def parse(start: bytes, room: int, max_voxel_bytes: int) -> Header:
@@ -89,7 +108,7 @@ def parse(start: bytes, room: int, max_voxel_bytes: int) -> Header:
     slope, intercept = struct.unpack_from(f"{order}2f", start, _SCALE)
     if not (math.isfinite(slope) and math.isfinite(intercept)):
         raise Unreadable("its scaling (scl_slope, scl_inter) is no finite number.")
-    return Header(voxel_bytes, slope, intercept)
+    return Header(int(offset), voxel_bytes, slope, intercept)
 
 
 def _byte_order(start: bytes) -> str:
