@@ -202,8 +202,8 @@ _IMAGES = {
         Case(
             "a NIfTI file",
             {"x.nii": b"x"},
-            'No output images could be imported from "images/a". "x.nii": an image is one .mha file with its data '
-            "inside, or one .tif file",
+            'No output images could be imported from "images/a". "x.nii" is no .mha file (with the data inside) and no '
+            ".tif file",
         ),
     ),
     SocketKind.DISPLACEMENT_FIELD: Row(
