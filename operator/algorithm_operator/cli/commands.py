@@ -13,27 +13,26 @@ from algorithm_operator.api.algorithm import AlgorithmSpec
 from algorithm_operator.api.interface import Interface
 from algorithm_operator.api.job import State
 from algorithm_operator.api.text import quoted, shown
-from algorithm_operator.cli import jobs, results, show, transfer
+from algorithm_operator.cli import jobs, local, results, show, transfer
 from algorithm_operator.cli.connection import AlreadyExistsError, Cluster, Kind, Object, UnreachableError
 from algorithm_operator.cli.each import Case, cases_of_csv, cases_of_folder
 from algorithm_operator.cli.errors import FAILED, CliError, UsageError
 from algorithm_operator.cli.explain import explain as explained
-from algorithm_operator.cli.inputs import Input, Place, parse_inputs, parse_place
+from algorithm_operator.cli.inputs import Place, parse_inputs, parse_place
 from algorithm_operator.cli.jobs import Job, Wish
 from algorithm_operator.cli.lease import open_store
-from algorithm_operator.cli.local import Sent, sent
 from algorithm_operator.cli.logs import Asked, print_logs
 from algorithm_operator.cli.progress import follow as follow_job
 
 
-def upload(cluster: Cluster, local: Sequence[Path], to: str) -> None:
+def upload(cluster: Cluster, files: Sequence[Path], to: str) -> None:
     """`upload LOCAL... STORE:PATH`."""
     place = parse_place(to)
-    if place is None or not local:
+    if place is None or not files:
         raise UsageError(
             "Write: upload LOCAL... STORE:PATH, for example: upload t1.mha imaging:cases/001/t1.mha"
         )
-    found = transfer.sources(local, place)
+    found = transfer.sources(files, place)
     with open_store(cluster, place.store, show.note) as store, show.transferring() as begin:
         for source in found:
             sha256 = transfer.file_sha256(source.file)
@@ -109,7 +108,9 @@ def run(
     inputs = parsed.inputs
     if parsed.local:
         place = _place_for_files(cluster, wish, to)
-        inputs = [*inputs, *_send(cluster, place.store, sent(parsed.local, kinds, place, name))]
+        wanted = local.sent(parsed.local, kinds, place, name)
+        with open_store(cluster, place.store, show.note) as store, show.transferring() as begin:
+            inputs = [*inputs, *local.send(store, wanted, begin)]
     try:
         cluster.create(Kind.JOBS, jobs.job_body(name, wish, inputs))
     except AlreadyExistsError:
@@ -125,14 +126,6 @@ def run(
     _report(job)
     if job.status.state is not State.SUCCEEDED:
         sys.exit(FAILED)
-
-
-def _send(cluster: Cluster, store_name: str, wanted: Sequence[Sent]) -> list[Input]:
-    """Upload the files of inputs; the entries of spec.inputs that name them."""
-    with open_store(cluster, store_name, show.note) as store, show.transferring() as begin:
-        for source in (source for each in wanted for source in each.sources):
-            transfer.upload(store, source, transfer.file_sha256(source.file), begin(source.path, source.size))
-    return [each.input for each in wanted]
 
 
 def _report(job: Job) -> None:

@@ -1,15 +1,16 @@
-"""Local files that are inputs: where they go in a DataStore, and the entries of spec.inputs that name them there."""
+"""Local files that are inputs: sent to a DataStore, and the entries of spec.inputs that name them there."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from algorithm_operator.api.text import quoted
 from algorithm_operator.cli.errors import UsageError
 from algorithm_operator.cli.inputs import Input, Place
-from algorithm_operator.cli.transfer import Source, sources
+from algorithm_operator.cli.store import StoreClient
+from algorithm_operator.cli.transfer import Progress, Source, file_sha256, sources, upload
 from algorithm_operator.contract.kinds import KINDS
 from algorithm_operator.contract.places import check_paths
 
@@ -36,3 +37,12 @@ def sent(local: Mapping[str, Sequence[Path]], kinds: Mapping[str, str], place: P
             raise UsageError(f"{quoted(str(given[0]))}: {refusal.message}")
         found.append(Sent({"slug": slug, "store": {"name": place.store, "paths": paths}}, tuple(files)))
     return found
+
+
+def send(
+    store: StoreClient, wanted: Sequence[Sent], begin: Callable[[str, int | None], Progress]
+) -> list[Input]:
+    """Upload the files, each with a progress of its own; the inputs."""
+    for source in (source for each in wanted for source in each.sources):
+        upload(store, source, file_sha256(source.file), begin(source.path, source.size))
+    return [each.input for each in wanted]

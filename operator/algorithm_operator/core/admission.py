@@ -84,17 +84,16 @@ def admit(world: World) -> Decision:
 def _unreadable(world: World) -> Decision | None:
     """What this version cannot read of all that the job names."""
     spec = world.job.spec
+    outputs = [spec.output_store.name] if spec.output_store is not None else []
     made = [status.algorithm.output_store for status in world.jobs.values() if status.algorithm is not None]
-    for store in [*stores_of_inputs(spec.inputs, ()), spec.output_store and spec.output_store.name, *made]:
+    for store in [*stores_of_inputs(spec.inputs, ()), *outputs, *made]:
         if (why := world.unreadable.get(f"DataStore/{store}")) is not None:
             return _held(
                 world, Reason.STORE_NOT_READY, sentence(Reason.STORE_NOT_READY, store=store, why=why)
             )
     for given in spec.inputs:
-        if (
-            given.job is not None
-            and (why := world.unreadable.get(f"AlgorithmJob/{given.job.name}")) is not None
-        ):
+        why = world.unreadable.get(f"AlgorithmJob/{given.job.name}") if given.job is not None else None
+        if given.job is not None and why is not None:
             facts = {"slug": given.slug, "job": quoted(given.job.name), "why": why}
             return _held(world, Reason.INPUT_PENDING, sentence(Reason.INPUT_PENDING, **facts))
     return None

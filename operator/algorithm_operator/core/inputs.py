@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from algorithm_operator.api.job import AlgorithmJobSpec, JobInput
@@ -19,35 +19,39 @@ def planned_inputs(spec: AlgorithmJobSpec, run: RunSnapshot, namespace: str) -> 
     """The inputs in the order of the interface. What another job has made is as it was when the job was accepted."""
     by_slug = {given.slug: given for given in spec.inputs}
     handed = {made.slug: made for made in run.inputs}
-    config_maps = _numbered([each.config_map.name for each in spec.inputs if each.config_map])
-    images = _numbered([each.image.reference for each in spec.inputs if each.image])
+    shared = {
+        **_mounted(
+            names.CONFIG_MAPS_MOUNT, [each.config_map.name for each in spec.inputs if each.config_map]
+        ),
+        **_mounted(names.IMAGES_MOUNT, [each.image.reference for each in spec.inputs if each.image]),
+    }
     planned = []
     for index, socket in enumerate(run.interface.inputs):
         given, made = by_slug[socket.slug], handed.get(socket.slug)
-        files: list[PlannedFile] | None = None
-        if given.store is not None:
-            files = [
-                _of_store(index, number, given.store.name, path)
-                for number, path in enumerate(given.store.paths)
-            ]
-        elif given.config_map is not None:
-            place = given.config_map
-            mount = f"{names.CONFIG_MAPS_MOUNT}/{config_maps[place.name]}"
-            files = [PlannedFile(mount=mount, path=place.key, config_map=place.name)]
-        elif given.image is not None:
-            reference, path = given.image.reference, given.image.path
-            mount = f"{names.IMAGES_MOUNT}/{images[reference]}"
-            files = [PlannedFile(mount=mount, path=path, image=reference, folder=path.endswith("/"))]
-        elif made is not None and made.store is not None and made.path is not None:
-            update = {"sha256": made.sha256, "job": made.job}
-            files = [_of_store(index, 0, made.store, made.path).model_copy(update=update)]
-        value = None if files is not None else _value_json(given, made)
-        planned.append(
-            PlannedInput(
-                socket=planned_socket(socket, namespace, run.interface), value_json=value, files=files
-            )
-        )
+        files = _files(index, given, made, shared)
+        whole = planned_socket(socket, namespace, run.interface)
+        value = _value_json(given, made) if files is None else None
+        planned.append(PlannedInput(socket=whole, value_json=value, files=files))
     return planned
+
+
+def _files(
+    index: int, given: JobInput, made: RunInput | None, shared: Mapping[str, str]
+) -> list[PlannedFile] | None:
+    """The files of one input; `shared`: where each ConfigMap and image is mounted. None: it is a value."""
+    if given.store is not None:
+        store = given.store.name
+        return [_of_store(index, number, store, path) for number, path in enumerate(given.store.paths)]
+    if given.config_map is not None:
+        name, key = given.config_map.name, given.config_map.key
+        return [PlannedFile(mount=shared[name], path=key, config_map=name)]
+    if given.image is not None:
+        reference, path = given.image.reference, given.image.path
+        return [PlannedFile(mount=shared[reference], path=path, image=reference, folder=path.endswith("/"))]
+    if made is not None and made.store is not None and made.path is not None:
+        update = {"sha256": made.sha256, "job": made.job}
+        return [_of_store(index, 0, made.store, made.path).model_copy(update=update)]
+    return None
 
 
 def stores_of_inputs(inputs: Sequence[JobInput], handed: Sequence[RunInput]) -> list[str]:
@@ -89,8 +93,8 @@ def _shared(plan: Plan) -> list[PlannedFile]:
     return [file for planned in plan.inputs for file in planned.files or [] if file.store is None]
 
 
-def _numbered(wanted: Sequence[str]) -> dict[str, int]:
-    return {name: number for number, name in enumerate(dict.fromkeys(wanted))}
+def _mounted(below: str, wanted: Sequence[str]) -> dict[str, str]:
+    return {name: f"{below}/{number}" for number, name in enumerate(dict.fromkeys(wanted))}
 
 
 def _of_store(index: int, number: int, store: str, path: str) -> PlannedFile:

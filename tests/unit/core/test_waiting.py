@@ -9,7 +9,7 @@ import pytest
 from algorithm_operator.api.reasons import Reason
 from algorithm_operator.core.facts import facts_of
 from algorithm_operator.core.waiting import Waiting, explain
-from tests.unit.core.builders import SETTINGS, STORES, T4, pod, run
+from tests.unit.core.builders import SETTINGS, STORES, T4, pod, run, waiting
 
 SHARING = {"key": "nvidia.com/gpu.sharing-strategy", "operator": "NotIn", "values": ["time-slicing", "mps"]}
 GKE = {"key": "cloud.google.com/gke-accelerator", "operator": "In", "values": ["nvidia-tesla-t4"]}
@@ -119,3 +119,14 @@ def test_what_the_scheduler_says_is_told_without_its_thoughts_on_eviction_and_wi
     assert "untolerated taint(s)" in found.message
     assert "extraTolerations" in found.message
     assert "Preemption is not helpful" not in found.message
+
+
+def test_the_image_of_an_input_that_cannot_be_pulled_is_named() -> None:
+    cases = "registry.example.org/cases@sha256:" + "e" * 64
+    why = f'failed to pull image volume: rpc error: failed to resolve reference "{cases}": not found'
+    facts = facts_of(pod(phase="Pending", stage=waiting("ErrImagePull", why)))
+    for mounted, image in (([cases], cases), ([], SETTINGS.steps_image)):
+        found = explain(facts, run(), None, STORES, SETTINGS, mounted=mounted)
+        assert found is not None
+        assert found.reason is Reason.IMAGE_PULL_FAILING
+        assert found.message.startswith(f"The node cannot pull image {image}: ")
