@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,16 @@ def operator(cluster: Kube) -> Kube:
     """The operator of this checkout with the chart's own values, as users have it."""
     install([])
     return cluster
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """On the project's own disk: /tmp may be memory."""
+    path = Path("build/bench").absolute()
+    shutil.rmtree(path, ignore_errors=True)
+    path.mkdir(parents=True)
+    yield path
+    shutil.rmtree(path)
 
 
 @pytest.fixture(scope="session")

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import shutil
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -69,16 +68,6 @@ assert len(outcome.value) == len(files), outcome
 )
 
 
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    """On the project's own disk: /tmp may be memory."""
-    path = Path("build/bench-dicom").absolute()
-    shutil.rmtree(path, ignore_errors=True)
-    path.mkdir(parents=True)
-    yield path
-    shutil.rmtree(path)
-
-
 def _measured(code: str, source: Path, target: Path) -> Usage:
     began = time.monotonic()
     command = [
@@ -105,18 +94,17 @@ def _series(folder: Path, slices: int, side: int) -> Path:
     """CT as a scanner writes it: 12 of 16 bits, an intercept, some dozen elements that nobody asks for."""
     noise = np.random.default_rng(1).integers(0, 4096, (side, side), dtype="u2")
     voxels = np.broadcast_to(noise, (slices, side, side))
-    words = (
-        "PatientName",
-        "PatientID",
-        "StudyDescription",
-        "SeriesDescription",
-        "Manufacturer",
-        "StationName",
+    told: dict[str, Any] = {
+        "BitsStored": 12,
+        "RescaleSlope": "1",
+        "RescaleIntercept": "-1024",
+        "SliceThickness": "1",
+    }
+    told |= {"KVP": "120", "StudyDate": "20260101", "WindowCenter": "40", "WindowWidth": "400"}
+    told |= dict.fromkeys(
+        ("PatientName", "PatientID", "StudyDescription", "Manufacturer", "StationName"), "NOBODY"
     )
-    series(
-        folder, voxels, step=1.0, BitsStored=12, RescaleSlope="1", RescaleIntercept="-1024", SliceThickness="1",
-        KVP="120", StudyDate="20260101", WindowCenter="40", WindowWidth="400", **dict.fromkeys(words, "NOBODY"),
-    )  # fmt: skip
+    series(folder, voxels, step=1.0, **told)
     return folder
 
 

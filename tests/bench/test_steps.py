@@ -7,7 +7,6 @@ import shutil
 import statistics
 import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,16 +19,6 @@ SMALL, LARGE = 100 * MB, 1000 * MB
 ROUNDS = 5
 MAX_GROWTH = 32 * 1024 * 1024
 """Ten times the file may cost this much more memory: what measuring differs by, not what a file takes."""
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    """On the project's own disk: /tmp may be memory."""
-    path = Path("build/bench").absolute()
-    shutil.rmtree(path, ignore_errors=True)
-    path.mkdir(parents=True)
-    yield path
-    shutil.rmtree(path)
 
 
 def _cp(source: Path, target: Path) -> float:

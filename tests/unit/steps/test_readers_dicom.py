@@ -147,13 +147,16 @@ def test_monochrome1_is_inverted_within_its_bounds(
     assert any("MONOCHROME1" in note for note in found.notes)
 
 
+@pytest.mark.parametrize(
+    "syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian], ids=["explicit", "implicit"]
+)
 @pytest.mark.parametrize("planar", [0, 1])
-def test_colour(tmp_path: Path, planar: int) -> None:
+def test_colour(tmp_path: Path, planar: int, syntax: Any) -> None:
     pixels = np.arange(2 * 3 * 3, dtype="u1").reshape(2, 3, 3)
     elements = {"SamplesPerPixel": 3, "PhotometricInterpretation": "RGB", "PlanarConfiguration": planar}
     stored = pixels if planar == 0 else np.moveaxis(pixels, -1, 0)
     data = dataset(pixels, PixelData=stored.tobytes(), **elements)
-    found = read([write(tmp_path / "x", data)])
+    found = read([write(tmp_path / "x", data, syntax)])
     assert (voxels(found)[0] == pixels).all()
     assert found.image.GetNumberOfComponentsPerPixel() == 3
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import SimpleITK
 from hypothesis import HealthCheck, example, settings
 from hypothesis import given as each
 from hypothesis import strategies as st
@@ -100,6 +101,14 @@ def test_more_pixels_than_bytes_can_hold_are_not_allocated(tmp_path: Path, synta
         outcome = sandbox.run(lambda: _words(files[0]), BOUNDS)
     assert outcome.ending is sandbox.Ending.DONE, outcome
     assert "promises 3600000000 bytes of pixels" in outcome.value
+
+
+def test_the_name_of_the_deflated_syntax_does_not_make_a_file_deflated(tmp_path: Path) -> None:
+    pixels = volume()[0]
+    path = write(tmp_path / "x", dataset(pixels, SOPInstanceUID=DeflatedExplicitVRLittleEndian))
+    with given([path]) as files:
+        image: Any = dicom.read(files).image
+    assert (SimpleITK.GetArrayFromImage(image)[0] == pixels).all()
 
 
 def test_a_deflate_bomb_ends_in_the_sandbox(tmp_path: Path) -> None:

@@ -40,8 +40,7 @@ _KEPT: Any = [Tag(keyword) for keyword in (
     "RescaleSlope", "RescaleIntercept", "DoseGridScaling", "GridFrameOffsetVector", "ModalityLUTSequence",
     "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
     "SamplesPerPixel", "PhotometricInterpretation", "PlanarConfiguration", "NumberOfFrames", "Rows", "Columns",
-    "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "ExtendedOffsetTable",
-    "ExtendedOffsetTableLengths", *_PALETTE,
+    "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", *_PALETTE,
 )]  # fmt: skip
 _GROUP_OF = {
     "ImagePositionPatient": "PlanePositionSequence",
@@ -60,7 +59,7 @@ DICOMDIR = UID("1.2.840.10008.1.3.10")
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What is used of one file. `pixels` is the keyword of its pixel element, whose tag is at `pixels_at`, or None.
+    """What is used of one file. `pixels`: the keyword of its pixel element or None, whose tag is at `pixels_at`.
 
     A deflated file is inflated as a whole: then `inflated` is its dataset, pixels and all, and `pixels_at` is 0.
     """
@@ -137,8 +136,8 @@ def read_header(given: Given) -> Header:
     while True:
         data = os.pread(given.descriptor, look, 0)
         whole = len(data) >= given.size
-        if _deflated(data):
-            return _inflated(given)
+        if _may_be_deflated(data) and (inflated := _inflated(given)) is not None:
+            return inflated
         stream = BytesIO(data)
         try:
             dataset = pydicom.dcmread(stream, stop_before_pixels=True, specific_tags=_KEPT)
@@ -157,21 +156,25 @@ def read_header(given: Given) -> Header:
         look *= 8
 
 
-def _deflated(data: bytes) -> bool:
+def _may_be_deflated(data: bytes) -> bool:
     return _DEFLATED.search(data[_MAGIC_AT:1024]) is not None
 
 
-def _inflated(given: Given) -> Header:
+def _inflated(given: Given) -> Header | None:
+    """The header and all the rest of a deflated file; None if it is not deflated after all."""
     if given.size > MAX_HEADER:
         raise Unreadable(f"it is deflated and larger than {MAX_HEADER} bytes; store it without that.")
     try:
         dataset = pydicom.dcmread(BytesIO(os.pread(given.descriptor, given.size, 0)))
+        syntax = dataset.file_meta.get("TransferSyntaxUID")
         keyword = next((keyword for keyword in _PIXELS.values() if keyword in dataset), None)
     except MemoryError:
         raise
     except Exception:
         raise Unreadable("its deflated content is damaged.") from None
-    return Header(given, dataset, UID(dataset.file_meta.TransferSyntaxUID), keyword, 0, inflated=True)
+    if syntax != DeflatedExplicitVRLittleEndian:
+        return None
+    return Header(given, dataset, UID(syntax), keyword, 0, inflated=True)
 
 
 def _pixels_at(data: bytes, at: int, *, little: bool) -> str | None:

@@ -165,18 +165,20 @@ class Pixels:
         form, syntax = self._form, self._header.transfer_syntax
         bits = form.rows * form.columns * form.samples * form.bits_allocated * self._count
         promised = bits // 8 * (2 if form.photometric == "YBR_FULL_422" else 3) // 3
-        stored = len(self._loaded[self._header.pixels].value) if self._header.inflated else self._value[1]
+        stored = self._value[1]
         if syntax in _JPEG or promised <= stored * (_LONGEST_RUN if syntax == RLELossless else 1):
             return
         raise Unreadable(f"its header promises {promised} bytes of pixels, it has {stored}.")
 
     @cached_property
     def _value(self) -> tuple[int, int]:
-        """Where the value of the pixel element begins in the file, and its length.
+        """Where the value of the pixel element begins in the file (if it is not inflated), and its length.
 
         :raises Unreadable: it is longer than the file, or of no length where it needs one.
         """
         header = self._header
+        if header.inflated:
+            return 0, len(header.dataset[header.pixels].value)
         start = os.pread(header.given.descriptor, 12, header.pixels_at)
         at, length = (12, start[8:12]) if self._representation else (8, start[4:8])
         size = int.from_bytes(length, "little" if header.dataset.original_encoding[1] else "big")
@@ -222,15 +224,31 @@ class Pixels:
         return letters if letters in _REPRESENTATIONS else ""
 
     @cached_property
-    def _loaded(self) -> Any:
-        """The dataset with its pixels, for pydicom's decoders."""
-        header = self._header
-        if not header.inflated:
+    def _loaded(self) -> Dataset:
+        """The pixels of all frames and how to decode them, for pydicom."""
+        header, dataset = self._header, self._described()
+        keyword = header.pixels or ""
+        if header.inflated:
+            dataset[keyword] = header.dataset[keyword]
+        else:
             at, size = self._value
-            header.dataset.add_new(
-                header.pixels, self._representation, os.pread(header.given.descriptor, size, at)
-            )
-        return header.dataset
+            data = os.pread(header.given.descriptor, size, at)
+            dataset.add_new(keyword, self._representation or "OW", data)
+        dataset.NumberOfFrames = self._count
+        return dataset
+
+    def _described(self) -> Dataset:
+        """How to decode the pixels, and nothing else of the header."""
+        form, dataset = self._form, Dataset()
+        dataset.Rows, dataset.Columns, dataset.SamplesPerPixel = form.rows, form.columns, form.samples
+        dataset.PhotometricInterpretation = form.photometric
+        if form.samples == 3:
+            dataset.PlanarConfiguration = self._planar
+        dataset.BitsAllocated, dataset.BitsStored = form.bits_allocated, form.bits_stored
+        dataset.HighBit, dataset.PixelRepresentation = form.high_bit, int(form.signed)
+        dataset.file_meta = FileMetaDataset()
+        dataset.file_meta.TransferSyntaxUID = self._header.transfer_syntax
+        return dataset
 
     def _decoded(self, index: int) -> Any:
         try:
@@ -274,20 +292,12 @@ class Pixels:
 
     def _alone(self, fragment: bytes) -> bytes:
         """A DICOM file of one frame and of nothing else."""
-        form, dataset = self._form, Dataset()
-        dataset.Rows, dataset.Columns, dataset.SamplesPerPixel = form.rows, form.columns, form.samples
-        dataset.PhotometricInterpretation = (
-            "MONOCHROME2" if form.photometric == _PALETTE else form.photometric
-        )
-        if form.samples == 3:
-            dataset.PlanarConfiguration = self._planar
-        dataset.BitsAllocated, dataset.BitsStored = form.bits_allocated, form.bits_stored
-        dataset.HighBit, dataset.PixelRepresentation = form.high_bit, int(form.signed)
+        dataset = self._described()
+        if self._form.photometric == _PALETTE:
+            dataset.PhotometricInterpretation = "MONOCHROME2"
         dataset.SOPClassUID, dataset.SOPInstanceUID = UID(_SECONDARY_CAPTURE), UID(_ANY_UID)
         dataset.PixelData = encapsulate([fragment], has_bot=False)
         dataset["PixelData"].VR = "OB"
-        dataset.file_meta = FileMetaDataset()
-        dataset.file_meta.TransferSyntaxUID = self._header.transfer_syntax
         file = BytesIO()
         dcmwrite(file, dataset, enforce_file_format=True)
         return file.getvalue()

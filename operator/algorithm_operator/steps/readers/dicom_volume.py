@@ -6,8 +6,10 @@ becomes float32, as panimg makes it.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -83,12 +85,13 @@ def build(headers: Sequence[Header], form: Form, arranged: Arrangement, limit: i
         Scaling(1, 0) if form.colour else Scaling(frame.slope, frame.intercept) for frame in arranged.frames
     ]
     dtype = value_type(form, set(scalings))
-    pixels = _pixels(headers, form, arranged.frames)
-    for header, each in zip(headers, pixels, strict=True):
+    counts = Counter(frame.file for frame in arranged.frames)
+    for number, header in enumerate(headers):
         with naming(header.given):
-            each.check()
+            Pixels(header, form, counts[number]).check()
     if form.photometric == "PALETTE COLOR":
-        dtype = pixels[0].frame(0).dtype.str[1:]
+        with naming(headers[0].given):
+            dtype = Pixels(headers[0], form, counts[0]).frame(0).dtype.str[1:]
         notes.append("Its colours were looked up in its palette.")
     promised = (
         len(arranged.frames) * form.rows * form.columns * (3 if form.colour else 1) * np.dtype(dtype).itemsize
@@ -97,12 +100,14 @@ def build(headers: Sequence[Header], form: Form, arranged: Arrangement, limit: i
         raise Unreadable(f"its voxels would take {promised} bytes; the limit is {limit}.")
     image = _empty(form, arranged, dtype)
     low, high = np.inf, -np.inf
-    for place, frame in _by_file(arranged.frames):
-        with naming(headers[frame.file].given):
-            values = scalings[place].apply(pixels[frame.file].frame(frame.index), dtype)
-        if form.photometric == "MONOCHROME1":
-            low, high = min(low, values.min().item()), max(high, values.max().item())
-        _put(image, arranged, place, values)
+    for number, placed in groupby(_by_file(arranged.frames), key=lambda each: each[1].file):
+        pixels = Pixels(headers[number], form, counts[number])
+        with naming(headers[number].given):
+            for place, frame in placed:
+                values = scalings[place].apply(pixels.frame(frame.index), dtype)
+                if form.photometric == "MONOCHROME1":
+                    low, high = min(low, values.min().item()), max(high, values.max().item())
+                _put(image, arranged, place, values)
     notes += _scaled_notes(set(scalings), dtype)
     if form.photometric.startswith("YBR"):
         notes.append(f"Its colours were turned from {form.photometric} into RGB.")
@@ -110,13 +115,6 @@ def build(headers: Sequence[Header], form: Form, arranged: Arrangement, limit: i
         _invert(image, arranged, dtype, low, high)
         notes.append(f"It is MONOCHROME1 (low is white): inverted, value v became {low + high:g} - v.")
     return image
-
-
-def _pixels(headers: Sequence[Header], form: Form, frames: Sequence[Frame]) -> list[Pixels]:
-    counts = [0] * len(headers)
-    for frame in frames:
-        counts[frame.file] += 1
-    return [Pixels(header, form, count) for header, count in zip(headers, counts, strict=True)]
 
 
 def _by_file(frames: Sequence[Frame]) -> Iterator[tuple[int, Frame]]:
