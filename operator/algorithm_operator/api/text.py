@@ -5,10 +5,12 @@ from __future__ import annotations
 import unicodedata
 
 _BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_ESCAPED = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs"})
 
 
 def shown(text: str | bytes, limit: int = 256) -> str:
-    """`text` on one line: control, bidi, surrogate and unassigned characters escaped, at most `limit` characters.
+    """`text` on one line: control, bidi, surrogate and unassigned characters and all spaces but the plain one escaped,
+    at most `limit` characters.
 
     Bytes are read as UTF-8; what is not valid is shown as \\xNN.
     """
@@ -18,7 +20,7 @@ def shown(text: str | bytes, limit: int = 256) -> str:
     length = 0
     for char in text:
         piece = char
-        if char in _BIDI or unicodedata.category(char) in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"):
+        if char in _BIDI or (unicodedata.category(char) in _ESCAPED and char != " "):
             code = ord(char)
             piece = f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" if code < 65536 else f"\\U{code:08x}"
         out.append(piece)

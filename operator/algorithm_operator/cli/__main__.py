@@ -31,6 +31,9 @@ Namespace = Annotated[
 ]
 Context = Annotated[str | None, typer.Option("--context", help="Context of the kubeconfig.")]
 Kubeconfig = Annotated[str | None, typer.Option("--kubeconfig", help="Default: as kubectl does.")]
+Output = Annotated[
+    str, typer.Option("-o", "--output", metavar="table|json", help="For people or for programs.")
+]
 JobName = Annotated[str, typer.Argument(metavar="JOB", help="Name of an AlgorithmJob.")]
 SomeJobs = Annotated[list[str] | None, typer.Argument(metavar="JOB...", help="Names of AlgorithmJobs.")]
 
@@ -243,9 +246,7 @@ def preflight(
     probe: Annotated[
         bool, typer.Option("--probe/--no-probe", help="See with two short-lived Pods whether policies hold.")
     ] = True,
-    output: Annotated[
-        str, typer.Option("-o", "--output", metavar="table|json", help="For people or for programs.")
-    ] = "table",
+    output: Output = "table",
     context: Context = None,
     kubeconfig: Kubeconfig = None,
 ) -> None:
@@ -253,16 +254,14 @@ def preflight(
 
     Exit code 0: nothing failed; 1: something did; 2: the command was wrong.
     """
-    from algorithm_operator.cli.errors import UsageError
+    from algorithm_operator.cli import show
     from algorithm_operator.cli.preflight import command
 
-    if output not in set(command.Output):
-        raise UsageError(f"--output is table or json, not {output!r}.")
     command.preflight(
         _cluster(namespace, context, kubeconfig),
         namespace,
         operator_namespace,
-        command.Output(output),
+        show.output_of(output),
         with_probe=probe,
     )
 
@@ -275,22 +274,19 @@ def sockets(
     kinds: Annotated[
         bool, typer.Option("--kinds", help="The kinds that a socket may be of, instead.")
     ] = False,
-    output: Annotated[
-        str, typer.Option("-o", "--output", metavar="table|json", help="For people or for programs.")
-    ] = "table",
+    output: Output = "table",
 ) -> None:
     """List the common sockets: an Algorithm names one by its slug alone. Needs no cluster."""
+    from algorithm_operator.cli import show
     from algorithm_operator.cli import sockets as listing
     from algorithm_operator.cli.errors import UsageError
 
-    if output not in set(listing.Output):
-        raise UsageError(f"--output is table or json, not {output!r}.")
     if kinds and kind is not None:
         raise UsageError("--kinds lists the kinds themselves; leave --kind out.")
     if kinds:
-        listing.kinds(listing.Output(output))
+        listing.kinds(show.output_of(output))
     else:
-        listing.sockets(kind, listing.Output(output))
+        listing.sockets(kind, show.output_of(output))
 
 
 @app.command()

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Any
 
 from rich.console import Console, Group
@@ -28,6 +29,7 @@ from rich.text import Text
 
 from algorithm_operator.api.job import State
 from algorithm_operator.api.text import shown
+from algorithm_operator.cli.errors import UsageError
 from algorithm_operator.cli.explain import Explanation, waits_for, warning, warnings
 from algorithm_operator.cli.jobs import Job, input_place
 from algorithm_operator.cli.progress import Moment, clock
@@ -46,6 +48,23 @@ _STYLE = {
     State.STAGING: "cyan",
     State.COLLECTING: "cyan",
 }
+
+
+class Output(StrEnum):
+    """How a result is written: for people or for programs."""
+
+    TABLE = "table"
+    JSON = "json"
+
+
+def output_of(word: str) -> Output:
+    """What `--output` says.
+
+    :raises UsageError: neither.
+    """
+    if word not in set(Output):
+        raise UsageError(f"--output is table or json, not {word!r}.")
+    return Output(word)
 
 
 def text(value: object, limit: int = 256) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable
-from enum import StrEnum
 from typing import Any
 
 from algorithm_operator.api.catalogue import CATALOGUE
@@ -13,15 +12,9 @@ from algorithm_operator.api.interface import Socket
 from algorithm_operator.api.text import quoted
 from algorithm_operator.cli import show
 from algorithm_operator.cli.errors import UsageError
+from algorithm_operator.cli.show import Output
 from algorithm_operator.contract.kinds import KINDS, Kind
 from algorithm_operator.contract.sockets import title_of
-
-
-class Output(StrEnum):
-    """How the list is written."""
-
-    TABLE = "table"
-    JSON = "json"
 
 
 def sockets(kind: str | None, output: Output) -> None:

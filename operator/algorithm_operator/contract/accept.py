@@ -20,7 +20,7 @@ from algorithm_operator.contract.kinds import KINDS, Form, Kind, SuperKind
 from algorithm_operator.contract.outcome import Refused, Waiting, invalid, refused, waiting
 from algorithm_operator.contract.places import check_image, check_key, check_paths
 from algorithm_operator.contract.plan import MAX_VALUES_BYTES
-from algorithm_operator.contract.values import check_value, dump_json
+from algorithm_operator.contract.values import check_value, depth_problem, dump_json
 
 MAX_PULL_SECRETS = 16
 """Of all images that inputs come from together."""
@@ -122,6 +122,10 @@ def _check_value(slug: str, value: Any, socket: Socket, kind: Kind) -> Refused |
             slug,
             f'kind {kind.label} comes as a file: name it in "store", "configMap", "image" or "job", not in "value".',
         )
+    if why := depth_problem(value):
+        return invalid(slug, why)
+    if len(dump_json(value)) > MAX_VALUES_BYTES:
+        return None  # too large to look through here; the size of all values is checked next
     schema = socket.schema_ if socket.schema_ and is_bounded(socket.schema_, value) else None
     why = check_value(kind, value, schema)
     return invalid(slug, why) if why else None

@@ -18,6 +18,7 @@ from typing import Any
 import jsonschema
 import referencing
 import referencing.exceptions
+from jsonschema.exceptions import ValidationError, best_match
 from jsonschema.protocols import Validator
 from referencing.jsonschema import specification_with
 
@@ -25,11 +26,9 @@ from algorithm_operator.api.text import quoted, shown
 
 MAX_SCHEMA_BYTES = 32 * 1024
 """Of all sockets of an interface together, as compact JSON."""
-MAX_WORK = 50_000
-"""Parts of the schema times parts of the value: what the operator checks itself, well below a second."""
+MAX_WORK = 200_000
+"""Parts of the schema times characters of the value: what the operator checks itself, well below a second."""
 _MAX_DEPTH = 40
-_MAX_ENTRIES = 1000
-"""Of one list or object in a schema: the metaschema wants some to be unique, which takes the square of it."""
 _UNBOUNDED = frozenset({"$ref", "pattern", "patternProperties", "uniqueItems"})
 _DRAFTS: dict[str, type[Validator]] = {
     "http://json-schema.org/draft-07/schema": jsonschema.Draft7Validator,
@@ -62,8 +61,6 @@ def schema_problem(schema: dict[str, Any]) -> str | None:
         return f"it is nested deeper than {_MAX_DEPTH} levels."
     if (size := schema_bytes(schema)) > MAX_SCHEMA_BYTES:
         return f"it has {size} bytes, more than {MAX_SCHEMA_BYTES}."
-    if any(isinstance(node, dict | list) and len(node) > _MAX_ENTRIES for node in _nodes(schema)):
-        return f"it has a list of more than {_MAX_ENTRIES} entries."
     draft = draft_of(schema)
     if draft is None:
         return f"$schema is {quoted(str(schema['$schema']), 96)}; JSON Schema drafts 7, 6 and 4 are known."
@@ -71,25 +68,39 @@ def schema_problem(schema: dict[str, Any]) -> str | None:
     texts = [each for each in references if isinstance(each, str)]
     if remote := next((each for each in texts if not each.startswith("#")), None):
         return f'$ref {quoted(remote, 96)} is not part of it; a schema may refer only to itself ("#/definitions/…").'
+    metaschema = draft(_without_unique(draft.META_SCHEMA), format_checker=draft.FORMAT_CHECKER)
     try:
-        draft.check_schema(schema)
-    except jsonschema.SchemaError as error:
-        where = "".join(f"/{step}" for step in error.absolute_path) or "/"
-        return f"at {quoted(where, 96)}: {_because(error)}."
+        error = best_match(metaschema.iter_errors(schema))
     except RecursionError:
         return "one of its patterns is nested too deep."
+    if error is not None:
+        where = "".join(f"/{step}" for step in error.absolute_path) or "/"
+        return f"at {quoted(where, 96)}: {_because(error)}."
     return _dangling(schema, draft, texts)
 
 
 def is_bounded(schema: dict[str, Any], value: Any) -> bool:
-    """Whether `value` can be checked against `schema` in a short time, whatever both are."""
+    """Whether `value`, which is not too deep, can be checked against `schema` in a short time, whatever both are.
+
+    Characters count, not only parts: each error of the library repeats what it is about.
+    """
     keys = {key for node in _nodes(schema) if isinstance(node, dict) for key in node}
-    return (
-        not keys & _UNBOUNDED and sum(1 for _ in _nodes(schema)) * sum(1 for _ in _nodes(value)) <= MAX_WORK
-    )
+    return not keys & _UNBOUNDED and sum(1 for _ in _nodes(schema)) * len(json.dumps(value)) <= MAX_WORK
 
 
-def _because(error: jsonschema.SchemaError) -> str:
+def _without_unique(metaschema: Any) -> Any:
+    """A metaschema that does not ask whether entries are unique: that takes the square of their number."""
+    if isinstance(metaschema, list):
+        return [_without_unique(each) for each in metaschema]
+    if not isinstance(metaschema, dict):
+        return metaschema
+    asks = metaschema.get("uniqueItems") is True
+    return {
+        key: _without_unique(each) for key, each in metaschema.items() if not (asks and key == "uniqueItems")
+    }
+
+
+def _because(error: ValidationError) -> str:
     if error.validator == "format":
         return f"the pattern {quoted(str(error.instance), 64)} is no regular expression"
     return shown(error.message, 160).rstrip(".")

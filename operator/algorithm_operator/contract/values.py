@@ -76,8 +76,8 @@ def parse_json(data: bytes, cap: int, *, allow_nan: bool = True) -> Any:
         raise JsonError(f"{shown(error.msg)}: line {error.lineno}, column {error.colno}.") from None
     except RecursionError:
         raise JsonError(_DEEP) from None
-    if _too_deep(value):
-        raise JsonError(_DEEP)
+    if why := depth_problem(value):
+        raise JsonError(why)
     if _SURROGATE_ESCAPE.search(data):
         _check_encodable(value)
     return value
@@ -100,8 +100,8 @@ def check_value(kind: Kind, value: Any, schema: dict[str, Any] | None = None) ->
     """
     if kind.schema is None:
         raise ValueError(f"kind {kind.label} is not carried as JSON")
-    if _too_deep(value):
-        return _DEEP
+    if why := depth_problem(value):
+        return why
     if why := misfit(jsonschema.Draft7Validator, kind.schema, value):
         return why
     if schema is None:
@@ -130,8 +130,8 @@ def _integer(token: str) -> int:
     return int(token)
 
 
-def _too_deep(value: Any) -> bool:
-    """Whether there are more than MAX_DEPTH levels. Not by recursion: that is what deep values break."""
+def depth_problem(value: Any) -> str | None:
+    """Why `value` is too deep for what reads it later, or None. Not by recursion: that is what deep values break."""
     level = [value]
     for _ in range(MAX_DEPTH):
         children = (
@@ -141,8 +141,8 @@ def _too_deep(value: Any) -> bool:
         )
         level = [child for each in children for child in each if isinstance(child, dict | list)]
         if not level:
-            return False
-    return True
+            return None
+    return _DEEP
 
 
 def has_long_key(value: object) -> bool:

@@ -388,11 +388,11 @@ def test_the_table_shows_markup_as_text(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 @pytest.mark.parametrize(("changes", "code"), [({}, None), ({"lease": None}, 1)], ids=["good", "failed"])
-@pytest.mark.parametrize("output", list(command.Output))
+@pytest.mark.parametrize("output", list(show.Output))
 def test_exit_code_and_json(
     changes: dict[str, Any],
     code: int | None,
-    output: command.Output,
+    output: show.Output,
     monkeypatch: pytest.MonkeyPatch,
     capsys: Any,
 ) -> None:
@@ -403,7 +403,7 @@ def test_exit_code_and_json(
     except SystemExit as end:
         ended = end.code
     assert ended == code
-    if output is command.Output.JSON:
+    if output is show.Output.JSON:
         wire = json.loads(capsys.readouterr().out)
         assert wire["level"] == ("fail" if code else "unknown")
         assert sum(wire["summary"].values()) == len(wire["checks"])

@@ -80,6 +80,17 @@ SCHEMAS: dict[str, tuple[dict[str, Any], object, str | None]] = {
 }
 
 
+def test_a_large_value_is_measured_before_anybody_looks_through_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "jsonschema.Draft7Validator.iter_errors", lambda *_: pytest.fail("it was looked through")
+    )
+    outline = [[1, 2, 3]] * MAX_VALUES_BYTES
+    spec = algorithm(([{"slug": "outline", "kind": "Multiple points"}], [RESULTS]))
+    settled = settle(job({"slug": "outline", "value": {"points": outline}}), spec)
+    assert isinstance(settled, Refused)
+    assert settled.reason is Reason.INPUT_TOO_LARGE
+
+
 @pytest.mark.parametrize(("schema", "value", "says"), SCHEMAS.values(), ids=SCHEMAS)
 def test_a_value_fulfils_its_sockets_schema_too(
     schema: dict[str, Any], value: object, says: str | None

@@ -9,7 +9,7 @@ import pytest
 
 from algorithm_operator.api.algorithm import AlgorithmSpec, ResolvedImage
 from algorithm_operator.api.reasons import Reason
-from algorithm_operator.core.acceptable import MAX_COMMAND_BYTES, MAX_ID, image_refusal, refusal
+from algorithm_operator.core.acceptable import MAX_COMMAND_BYTES, MAX_ID, MAX_PROBLEMS, image_refusal, refusal
 from algorithm_operator.core.world import Algorithm
 from tests.unit.core.builders import ALGORITHM, SETTINGS
 
@@ -86,6 +86,37 @@ def test_of_several_definitions_the_eldests_counts() -> None:
     assert found is not None
     assert found[0] is Reason.SOCKET_CONFLICT
     assert 'by Algorithm "z"' in found[1]
+
+
+def problems(*outputs: dict[str, Any]) -> str:
+    inputs = [{"slug": "a", "kind": "Image"}]
+    found = refusal(spec(interfaces=[{"inputs": inputs, "outputs": list(outputs)}]), [], SETTINGS)
+    assert found is not None
+    assert found[0] is Reason.SPEC_INVALID
+    return found[1]
+
+
+def test_all_errors_of_the_contract_are_one_message() -> None:
+    hologram, reserved = (
+        {"slug": "x", "kind": "Image", "relativePath": "x"},
+        {"slug": "metrics-json-file", "kind": "Float"},
+    )
+    assert problems(hologram).startswith(
+        'Interface "default": output "x": relativePath "x": Images should be'
+    )
+    both = problems(hologram, reserved)
+    assert both.startswith(
+        '2 errors: (1) Interface "default": output "x": relativePath "x": Images should be'
+    )
+    assert ' (2) Interface "default": output "metrics-json-file": this slug is reserved' in both
+
+
+def test_of_very_many_errors_the_first_are_told() -> None:
+    wrong = [{"slug": f"a-{n}", "kind": "Float", "relativePath": "\u202e" * 200 + str(n)} for n in range(30)]
+    message = problems(*wrong)
+    assert message.startswith("30 errors: (1) ")
+    assert message.endswith(f" … and {30 - MAX_PROBLEMS} more.")
+    assert len(message) < 32768
 
 
 def test_what_counts_as_memory_must_fit_into_it() -> None:

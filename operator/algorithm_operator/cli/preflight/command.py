@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from enum import StrEnum
 
 from rich.markup import escape
 from rich.table import Table
@@ -15,15 +14,9 @@ from algorithm_operator.cli.errors import FAILED
 from algorithm_operator.cli.preflight.checks import Level, Report
 from algorithm_operator.cli.preflight.gather import gather
 from algorithm_operator.cli.preflight.judge import judge
+from algorithm_operator.cli.show import Output
 
 _STYLE = {Level.PASS: "green", Level.UNKNOWN: "cyan", Level.WARN: "yellow", Level.FAIL: "bold red"}
-
-
-class Output(StrEnum):
-    """How the result is written."""
-
-    TABLE = "table"
-    JSON = "json"
 
 
 def preflight(
