@@ -24,7 +24,7 @@ def main(minutes: float) -> int:
     number = 0
     while code == 0 and time.monotonic() - began < minutes * 60:
         number += 1
-        code = run("test_properties.py", "--durations=3")
+        code = run("test_properties.py", str(HERE / "test_properties_inputs.py"), "--durations=3")
         print(
             f"round {number}: {'nothing found' if code == 0 else 'FAILED'} after "
             f"{(time.monotonic() - began) / 60:.1f} of {minutes:g} minutes",

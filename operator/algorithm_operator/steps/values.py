@@ -83,5 +83,7 @@ def _check(function: Callable[[], dict[str, Any]], cap: int, bounds: sandbox.Bou
             return CheckedValue(**outcome.value)
         case sandbox.Ending.CRASHED:
             return CheckedValue(not_json=f"reading it failed ({outcome.detail})")
+        case sandbox.Ending.TIMED_OUT:  # mostly its schema's doing
+            return CheckedValue(invalid=f"checking it took more than {bounds.seconds:.0f} seconds.")
         case _:
             return CheckedValue(too_large=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from tests.hostile.corpus.entries import Output, Row, holds
 
@@ -33,7 +33,44 @@ def _text(id_: str, data: bytes) -> Output:
     return Output(id_, TEMPLATES, holds(data), None)
 
 
+SCHEMAS: Final = Row(
+    "E.2",
+    "JSON schemas that refer to themselves, to a URL, to ten things that each refer to ten things; patterns that try "
+    "for ever; uniqueness of 50 000 entries",
+    "references lead nowhere but into the schema; the check runs in a child process with a time limit",
+)
+SLOW: Final = "checking it took more than 10 seconds"
+_LAUGHS = {str(level): {"allOf": [{"$ref": f"#/definitions/{level + 1}"}] * 10} for level in range(12)}
+
+
+def _schema(id_: str, says: str, value: bytes, schema: dict[str, Any], *, heavy: bool = False) -> Output:
+    return Output(id_, SCHEMAS, holds(value), says, socket={"schema_": schema}, heavy=heavy, alone=heavy)
+
+
 ENTRIES = (
+    _schema("schema-of-itself", "refers to itself without an end", b"1", {"$ref": "#"}),
+    _schema(
+        "schema-remote",
+        'its $ref "http://127.0.0.1:1/x" leads nowhere',
+        b"1",
+        {"$ref": "http://127.0.0.1:1/x"},
+    ),
+    _schema("schema-of-a-file", "leads nowhere", b"1", {"$ref": "file:///etc/passwd"}),
+    _schema(
+        "schema-laughs",
+        SLOW,
+        b"1",
+        {"$ref": "#/definitions/0", "definitions": {**_LAUGHS, "12": {}}},
+        heavy=True,
+    ),
+    _schema("schema-pattern", SLOW, b'"' + b"a" * 60 + b'!"', {"pattern": "^(a+)+$"}, heavy=True),
+    _schema(
+        "schema-unique",
+        SLOW,
+        b"[" + b",".join(b'{"a":%d}' % n for n in range(50_000)) + b"]",
+        {"uniqueItems": True},
+        heavy=True,
+    ),
     _broken("json-cut", NOT_JSON, b"{"),
     _broken("json-empty", NOT_JSON + "It is empty", b""),
     _broken("json-blank", NOT_JSON + "It is empty", b" \n\t "),
