@@ -72,3 +72,10 @@ def test_how_far_a_slice_may_lie_off_its_place(axis: int, aside: float, taken: b
             arrange(frames)
         return
     assert any("the worst lies 9.0 % of a voxel off" in note for note in arrange(frames).notes)
+
+
+def test_distances_do_not_depend_on_how_exactly_the_axes_are_written() -> None:
+    rounded = (0.71, 0.71, 0.0, 0.0, 0.0, -1.0)  # 1.004 long
+    along = np.array([-1.0, 1.0, 0.0]) / np.sqrt(2)
+    frames = [Frame(0, number, "x", tuple(along * 3 * number), rounded, (1.0, 1.0)) for number in range(4)]
+    assert arrange(frames).spacing[2] == pytest.approx(3)

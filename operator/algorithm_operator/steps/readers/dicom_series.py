@@ -222,7 +222,8 @@ def _positions(frames: Sequence[Frame]) -> Any:
 def _axes(orientation: Sequence[float]) -> Any:
     """Rows: the directions along an image's row, along its column, and from slice to slice."""
     row, column = np.array(orientation[:3]), np.array(orientation[3:])
-    return np.array([row, column, np.cross(row, column)])
+    normal = np.cross(row, column)
+    return np.array([row, column, normal / np.linalg.norm(normal)])
 
 
 def _common_orientation(frames: Sequence[Frame], notes: list[str]) -> tuple[float, ...]:
