@@ -66,7 +66,7 @@ ENTRIES = (
     ),
     _zip("in-zip-pipe", SLIPS, "is a link or another special file", archive(("x", b""), mode=0o010644)),
     _zip("in-zip-setuid", SLIPS, None, archive(("x", b"1"), mode=0o104777)),
-    _zip("in-zip-twice", SLIPS, '"x" is there twice', archive(("x", b"1"), ("x", b"2"))),
+    _zip("in-zip-twice", SLIPS, "clashes with", archive(("x", b"1"), ("x", b"2"))),
     _zip("in-zip-two-cases", SLIPS, "clashes with", archive(("x", b"1"), ("X", b"2"))),
     _zip("in-zip-file-and-folder", SLIPS, INVALID, archive(("x", b"1"), ("x/y", b"2"))),
     _zip("in-zip-inputs-json", SLIPS, "clashes with", archive(("inputs.json", b"[]"), ("x", b"1"))),
@@ -74,7 +74,7 @@ ENTRIES = (
     _zip("in-zip-long-name", SLIPS, INVALID, archive(("n" * 300, b"1"))),
     _zip("in-zip-deep", SLIPS, INVALID, archive(("x", b"1"), ("d/" * 100 + "x", b"1"))),
     _zip("in-zip-bomb", BOMBS, "Contents of zip file too large", outputs.bomb(64), maxArchiveBytes=1 << 20),
-    _zip("in-zip-overlapping", BOMBS, "is there twice", overlapping(1000), maxArchiveBytes=64 << 20),
+    _zip("in-zip-overlapping", BOMBS, "clashes with", overlapping(1000), maxArchiveBytes=64 << 20),
     _zip(
         "in-zip-members",
         BOMBS,

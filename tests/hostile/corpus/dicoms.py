@@ -129,7 +129,7 @@ ENTRIES = (
     _one(
         "dicom-rle-bomb",
         BOMBS,
-        "its header promises",
+        "its header promises 8589672450 bytes of pixels",
         dicom(
             {
                 **_LARGE,
@@ -171,7 +171,7 @@ ENTRIES = (
         dicom({PIXELS: element(PIXELS, "OW", bytes(24), 0xFFFFFFFE)}),
     ),
     _one("dicom-nested", BOMBS, "damaged", dicom({0x81140: nested(10_000)})),
-    _one("dicom-rows", BOMBS, "its header promises", dicom(_LARGE)),
+    _one("dicom-rows", BOMBS, "its header promises 8589672450 bytes of pixels", dicom(_LARGE)),
     _one(
         "dicom-frames",
         BOMBS,

@@ -81,7 +81,7 @@ ENTRIES = (
         "data-detached",
         OTHER_FILES,
         folder(x__mhd=header(ElementDataFile="x.raw")),
-        "x.mhd…is one .mha file with its data inside",
+        '"x.mhd" is no .mha file',
         kind="Image",
     ),
     of_image(

@@ -104,7 +104,7 @@ ENTRIES = (
     Input("mhd-data-up", OTHER_FILES, mhd("../../../outside/secret"), PLAIN, reaches=True),
     Input("mhd-data-absolute", OTHER_FILES, mhd("{outside}/secret"), PLAIN, reaches=True),
     Input("mhd-data-list", OTHER_FILES, mhd("LIST\n{outside}/secret"), PLAIN),
-    Input("mhd-data-itself", OTHER_FILES, mhd("x.mhd"), "is not among the files of this input"),
+    Input("mhd-data-itself", OTHER_FILES, mhd("x.mhd"), "an input is exactly one image"),
     Input("mhd-data-missing", OTHER_FILES, mhd("y.raw"), "is not among the files of this input"),
     Input("mhd-data-beside", OTHER_FILES, mhd("x.raw"), None),
     _one("nifti-two-files", OTHER_FILES, "its voxels lie in another file", "x.nii", nifti(magic=b"ni1\0")),
@@ -157,7 +157,7 @@ ENTRIES = (
     _one("nifti-type", LIES, "is not one that can be staged", "x.nii", nifti(code=1234)),
     _one("nifti-bits", LIES, "is not one that can be staged", "x.nii", nifti(bits=64)),
     _one("nifti-spacing-nan", LIES, None, "x.nii", nifti(spacing=float("nan"))),
-    _one("nifti-matrix-nan", LIES, "cannot be staged", "x.nii", nifti(cosine=float("nan"))),
+    _one("nifti-matrix-nan", LIES, "must be 3 finite number(s)", "x.nii", nifti(cosine=float("nan"))),
     _one(
         "nifti-extension",
         LIES,
