@@ -59,6 +59,7 @@ def store(module_namespace: Namespace) -> Store:
     scan.SetSpacing(SPACING)
     scan.SetOrigin(ORIGIN)
     mask: Any = sitk.GetImageFromArray((sitk.GetArrayFromImage(scan) > 30).astype(np.uint8))
+    _put(store, "cases/scan.mha", scan)
     _put(store, "cases/misplaced.mha", mask)
     mask.CopyInformation(scan)
     _put(store, "cases/mask.mha", mask)
@@ -82,14 +83,14 @@ def jobs(module_namespace: Namespace, store: Store, onnx: str) -> dict[str, Job]
     """A job for each answer, all started."""
     namespace = module_namespace
     image = {"slug": "scan", "kind": "Image"}
-    made = [{"slug": f"made-{name}", "kind": "Image"} for name in ("mask", "misplaced")]
-    overlays = [{"slug": name, "kind": "Image"} for name in ("mask", "misplaced")]
+    made = {"slug": "made", "kind": "Image"}
+    mask = {"slug": "mask", "kind": "Heat Map", "overlayOf": "scan"}
     namespace.algorithm()
     namespace.algorithm("loopback", network="Loopback")
     namespace.algorithm("sharing", resources={"cpu": "100m", "memory": "256Mi", "sharedMemory": "128Mi"})
     namespace.algorithm("picture", outputs=[image])
     namespace.algorithm("reader", inputs=[SCRIPT, image])
-    namespace.algorithm("overlay", inputs=[SCRIPT, *made], outputs=overlays)
+    namespace.algorithm("overlay", inputs=[SCRIPT, image, made], outputs=[mask])
     namespace.algorithm(
         "onnx", image=onnx, inputs=[OPTIONS], outputs=[RESULTS], resources={"cpu": "500m", "memory": "512Mi"}
     )
@@ -116,15 +117,15 @@ def jobs(module_namespace: Namespace, store: Store, onnx: str) -> dict[str, Job]
         "nifti-out": namespace.job(
             "nifti-out", algorithm="picture", do=[["write_text", "images/scan/scan.nii", "x"]]
         ),
-        "overlay": namespace.job(
-            "overlay",
-            algorithm="overlay",
-            do=[
-                ["copy_input", f"images/made-{name}", f"images/{name}/out.mha"]
-                for name in ("mask", "misplaced")
-            ],
-            inputs=[stored(f"made-{name}", f"cases/{name}.mha") for name in ("mask", "misplaced")],
-        ),
+        **{
+            name: namespace.job(
+                name,
+                algorithm="overlay",
+                do=[["copy_input", "images/made", "images/mask/out.mha"]],
+                inputs=[stored("scan", "cases/scan.mha"), stored("made", f"cases/{name}.mha")],
+            )
+            for name in ("mask", "misplaced")
+        },
         "talks": code("talks", TALKS),
         "loopback": code("loopback", TALKS, "loopback"),
     }
@@ -217,15 +218,18 @@ def test_onnxruntime_on_a_node_that_gives_it_one_processor(jobs: dict[str, Job],
     assert "a warning, not a failure" in warning["message"]
 
 
-def test_an_overlay_in_the_wrong_place_shows_in_its_geometry(jobs: dict[str, Job]) -> None:
-    status = jobs["overlay"].wait("Succeeded", timeout=150)
+def test_an_overlay_in_the_wrong_place(jobs: dict[str, Job]) -> None:
+    (mask,) = jobs["mask"].wait("Succeeded", timeout=150)["outputs"]
+    assert {key: mask["image"][key] for key in ("spacing", "origin")} == GEOMETRY
 
-    geometry = {
-        output["slug"]: {key: output["image"][key] for key in ("spacing", "origin")}
-        for output in status["outputs"]
-    }
-    assert geometry["mask"] == GEOMETRY
-    assert geometry["misplaced"] == {"spacing": [1, 1, 1], "origin": [0, 0, 0]}
+    failed = jobs["misplaced"].wait("Failed", timeout=150)
+    assert (failed["reason"], failed["blame"]) == ("OutputInvalid", "algorithm")
+    for part in (
+        'The image produced in "images/mask" is not valid. It does not lie on input "scan": its spacing is (1, 1, 1)',
+        "its origin is (0, 0, 0) mm, ",
+        "output.CopyInformation(input).",
+    ):
+        assert part in failed["message"]
 
 
 def test_an_algorithm_that_talks_to_itself(jobs: dict[str, Job], store: Store) -> None:

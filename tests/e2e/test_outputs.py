@@ -152,7 +152,7 @@ def test_all_that_is_wrong_is_told_at_once(started: Started) -> None:
         "it is written: output.CopyInformation(input)."
     )
     assert found["photo"].startswith(
-        'No output images could be imported from "images/photo". "x.nii.gz": an image'
+        'No output images could be imported from "images/photo". "x.nii.gz" is no .mha file'
     )
     assert found["out-pdf-file"] == (
         'The output file "out-pdf-file.pdf" is not valid. It is no PDF file: it does not begin with %PDF-.'

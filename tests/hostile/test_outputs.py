@@ -143,7 +143,7 @@ def test_image_that_names_other_files(attempt: Attempt, image_output: Path, targ
 
 def test_image_with_detached_data(attempt: Attempt, image_output: Path) -> None:
     image_output.with_suffix(".mhd").write_bytes(header(ElementDataFile="x.raw"))
-    assert "x.mhd is no .mha file" in message(attempt)
+    assert '"x.mhd" is no .mha file' in message(attempt)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from algorithm_operator.api.job import ImageGeometry
 from algorithm_operator.api.kinds import SocketKind
-from algorithm_operator.api.text import quoted, shown
+from algorithm_operator.api.text import quoted
 from algorithm_operator.contract import geometry, messages
 from algorithm_operator.contract.plan import PlannedSocket
 from algorithm_operator.steps import images, sandbox, tiff_images, walk
@@ -33,9 +33,10 @@ def pick(folder: str, files: Sequence[walk.File]) -> tuple[walk.File, str]:
         raise FindingError(messages.too_many_files(folder))
     found = [(file, suffix) for file in files if (suffix := _suffix(file.path)) is not None]
     if not found:
-        names = ", ".join(quoted(os.path.basename(file.path), 60) for file in files[:_TOLD])
+        names = ", ".join(quoted(os.path.basename(file.path), 48) for file in files[:_TOLD])
         more = f" and {len(files) - _TOLD} more" if len(files) > _TOLD else ""
-        why = f"{names}{more}: an image is one .mha file with its data inside, or one .tif file"
+        verb, noun = ("is", "file") if len(files) == 1 else ("are", "files")
+        why = f"{names}{more} {verb} no .mha {noun} (with the data inside) and no .tif {noun}"
         raise FindingError(messages.no_image(folder, why))
     if len(found) > 1:
         raise FindingError(messages.one_image_only(folder, len(found)))
@@ -62,18 +63,18 @@ def check(
         case sandbox.Ending.DONE:
             found = outcome.value
         case sandbox.Ending.CRASHED:
-            why = f"reading {shown(file.path, 128)} failed: {outcome.detail}"
+            why = f"reading {quoted(file.path, 128)} failed: {outcome.detail}"
             raise FindingError(messages.no_image(name, why), where)
         case _:
             raise FindingError(messages.image_too_large(name), where)
     if "unreadable" in found:
-        why = f"{shown(file.path, 128)}: {found['unreadable']}"
+        why = f"{quoted(file.path, 128)}: {found['unreadable']}"
         raise FindingError(messages.no_image(name, why), where)
     if "invalid" in found:
         raise FindingError(messages.image_invalid(name, found["invalid"]), where)
     image = images.geometry(found["geometry"])
     if image.components not in _COMPONENTS:
-        why = f"{shown(file.path, 128)} has {image.components} numbers a voxel; an image has 1, 3 or 4"
+        why = f"{quoted(file.path, 128)} has {image.components} numbers a voxel; an image has 1, 3 or 4"
         raise FindingError(messages.no_image(name, why), where)
     if socket.kind == SocketKind.DISPLACEMENT_FIELD and (
         problem := messages.no_vector_field(len(image.size), image.components, image.size[-1])

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +12,11 @@ from hypothesis import strategies as st
 
 from algorithm_operator.steps import images, metaimage
 from algorithm_operator.steps.metaimage import MAX_HEADER, MetaImageError, parse
+from tests.unit.steps.files import opened
 from tests.unit.steps.mha import FIELDS, compressed, header, mha
 
 sitk: Any = SimpleITK
 LIMIT = 1 << 30
-
-
-@contextmanager
-def opened(path: Path) -> Iterator[int]:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
 
 
 @pytest.mark.parametrize("compress", [False, True])

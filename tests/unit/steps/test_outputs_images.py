@@ -79,19 +79,19 @@ def test_other_files_beside_the_image_are_counted_and_dropped(tmp_path: Path) ->
         ),
         pytest.param(
             {"out/x.mha": b"\x89PNG"},
-            'No output images could be imported from "images/out". Images/out/x.mha: it does not begin with a '
+            'No output images could be imported from "images/out". "images/out/x.mha": it does not begin with a '
             "MetaImage header.",
             id="no MetaImage",
         ),
         pytest.param(
             {"out/x.tif": mha()},
-            'No output images could be imported from "images/out". Images/out/x.tif: it does not begin with a '
+            'No output images could be imported from "images/out". "images/out/x.tif": it does not begin with a '
             "TIFF header.",
             id="a MetaImage named .tif",
         ),
         pytest.param(
             {"out/x.tif": tiff(Page(changes={Tag.X_RESOLUTION: None}))},
-            'No output images could be imported from "images/out". Images/out/x.tif: Not a valid tif: Voxel width '
+            'No output images could be imported from "images/out". "images/out/x.tif": Not a valid tif: Voxel width '
             "could not be determined",
             id="no resolution",
         ),
@@ -102,7 +102,7 @@ def test_other_files_beside_the_image_are_counted_and_dropped(tmp_path: Path) ->
         ),
         pytest.param(
             {"out/x.mha": mha(bytes(48), ElementNumberOfChannels="2")},
-            'No output images could be imported from "images/out". Images/out/x.mha has 2 numbers a voxel',
+            'No output images could be imported from "images/out". "images/out/x.mha" has 2 numbers a voxel',
             id="two components",
         ),
         pytest.param({"out": b"x"}, 'The output "images/out" is a file, not a folder', id="a file"),
@@ -121,7 +121,7 @@ def test_files_that_are_no_images_are_named(tmp_path: Path) -> None:
     for name in ("a.nii", "b.png", "c\n.raw", "d.raw", "e.raw"):
         write(tmp_path, f"images/out/{name}", b"")
     message = inspected(tmp_path, planned("out", "Image")).message
-    assert " and 2 more: an image is one .mha file with its data inside, or one .tif file" in message
+    assert message.endswith(" and 2 more are no .mha files (with the data inside) and no .tif files")
     assert message.isprintable()
 
 

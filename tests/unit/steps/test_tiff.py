@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from algorithm_operator.steps import tiff as tiffs
+from algorithm_operator.steps import tiff_images
 from algorithm_operator.steps.tiff import Header, Tag, parse
-from algorithm_operator.steps.tiff_entries import TiffError
+from algorithm_operator.steps.tiff_entries import File, TiffError
 from tests.unit.steps.tiffs import FLOAT, LONG, RATIONAL, SHORT, Page, tiff
 
 sitk: Any = SimpleITK
@@ -198,6 +199,26 @@ def test_a_list_of_strips_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tiffs, "MAX_PIECES", 2)
     with pytest.raises(TiffError, match="more than 2 strips"):
         parsed(tiff(Page(rows=1)))
+
+
+@given(
+    width=st.integers(1, 40),
+    height=st.integers(1, 40),
+    tile=st.sampled_from([None, (16, 16), (16, 32)]),
+    rows=st.sampled_from([1, 3, 64]),
+    bits=st.sampled_from([8, 16]),
+    data=st.data(),
+)
+def test_every_voxel_is_read_once_and_no_padding(
+    width: int, height: int, tile: tuple[int, int] | None, rows: int, bits: int, data: st.DataObject
+) -> None:
+    count = width * height * bits // 8
+    voxels = data.draw(st.binary(min_size=count, max_size=count))
+    whole = tiff(Page(width, height, voxels, bits, tile=tile, rows=min(rows, height)))
+    found = bytearray()
+    file = File(lambda wanted, offset: whole[offset : offset + wanted], len(whole))
+    tiff_images.read_voxels(file, parsed(whole).page, found.extend)
+    assert sorted(found) == sorted(voxels)
 
 
 WHOLE = [
