@@ -117,6 +117,7 @@ def test_logs_that_are_kept_apart_are_nowhere_else(
         beside, apart = results.files(job), private.files(job)
         assert {path.partition("/")[0] for path in beside} <= {
             "manifest.json",
+            "report.json",
             "results.json",
             "failure.json",
         }
