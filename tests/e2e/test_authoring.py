@@ -48,7 +48,8 @@ def test_a_starter_project_becomes_a_job_that_succeeds(namespace: Namespace, tmp
     store = namespace.store("imaging")
     (scan,) = (project / "test/input/default/images/scan").glob("*.mha")
     store.put("test/threshold/scan.mha", scan.read_bytes())
-    small = {"cpu": "500m", "memory": "512Mi", "gpu": {"count": 0}}  # that it fits beside other tests
+    # That it fits beside other tests. The cluster's only node is for jobs with a GPU.
+    small = {"cpu": "500m", "memory": "512Mi", "gpu": {"type": "T4", "count": 1}}
     namespace.algorithm("threshold", **{**algorithm["spec"], "image": reference, "resources": small})
     running = namespace.job(job["metadata"]["name"], algorithm="threshold", inputs=job["spec"]["inputs"])
     status = running.wait("Succeeded", timeout=150)

@@ -63,7 +63,7 @@ def store(module_namespace: Namespace) -> Store:
     _put(store, "cases/misplaced.mha", mask)
     mask.CopyInformation(scan)
     _put(store, "cases/mask.mha", mask)
-    store.put("cases/scan.nii", b"no MetaImage")
+    _put(store, "cases/scan.nii.gz", scan)
     return store
 
 
@@ -89,7 +89,7 @@ def jobs(module_namespace: Namespace, store: Store, onnx: str) -> dict[str, Job]
     namespace.algorithm("loopback", network="Loopback")
     namespace.algorithm("sharing", resources={"cpu": "100m", "memory": "256Mi", "sharedMemory": "128Mi"})
     namespace.algorithm("picture", outputs=[image])
-    namespace.algorithm("reader", inputs=[SCRIPT, image])
+    namespace.algorithm("reader", inputs=[SCRIPT, image], outputs=[{"slug": "read", "kind": "Image"}])
     namespace.algorithm("overlay", inputs=[SCRIPT, image, made], outputs=[mask])
     namespace.algorithm(
         "onnx", image=onnx, inputs=[OPTIONS], outputs=[RESULTS], resources={"cpu": "500m", "memory": "512Mi"}
@@ -112,7 +112,13 @@ def jobs(module_namespace: Namespace, store: Store, onnx: str) -> dict[str, Job]
         "sharing": code("sharing", SHARES, "sharing"),
         "writes": code("writes", WRITES),
         "nifti-in": namespace.job(
-            "nifti-in", algorithm="reader", do=[], inputs=[stored("scan", "cases/scan.nii")]
+            "nifti-in",
+            algorithm="reader",
+            do=[["copy_input", "images/scan", "images/read/out.mha"]],
+            inputs=[stored("scan", "cases/scan.nii.gz")],
+        ),
+        "png-in": namespace.job(
+            "png-in", algorithm="reader", do=[], inputs=[stored("scan", "cases/scan.png")]
         ),
         "nifti-out": namespace.job(
             "nifti-out", algorithm="picture", do=[["write_text", "images/scan/scan.nii", "x"]]
@@ -156,10 +162,14 @@ def test_where_can_i_write(jobs: dict[str, Job], store: Store) -> None:
 
 
 def test_which_image_formats(jobs: dict[str, Job]) -> None:
-    given = jobs["nifti-in"].wait("Failed", timeout=150)
+    (read,) = jobs["nifti-in"].wait("Succeeded", timeout=150)["outputs"]
+    assert {**read["image"], **GEOMETRY} == read["image"], "what NIfTI said, MetaImage says"
+
+    given = jobs["png-in"].wait("Failed", timeout=150)
     assert (given["reason"], given["blame"]) == ("InputInvalid", "input")
-    assert 'kind Image takes a .mha file, and "cases/scan.nii" is none' in given["message"]
-    assert jobs["nifti-in"].pods() == [], "it cost a GPU"
+    assert "kind Image takes" in given["message"]
+    assert '"cases/scan.png"' in given["message"]
+    assert jobs["png-in"].pods() == [], "it cost a GPU"
 
     written = jobs["nifti-out"].wait("Failed", timeout=150)
     assert (written["reason"], written["blame"]) == ("OutputInvalid", "algorithm")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import struct
+import sys
 import tracemalloc
 import warnings
 import zlib
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +70,12 @@ def _nested(depth: int) -> bytes:
     ],
     ids=["huge length", "undefined length", "huge sequence", "nested"],
 )
-def test_elements_that_promise_too_much(tmp_path: Path, insertion: bytes) -> None:
+def test_elements_that_promise_too_much(
+    tmp_path: Path, insertion: bytes, request: pytest.FixtureRequest
+) -> None:
+    # hypothesis leaves it higher than a step has it.
+    request.addfinalizer(partial(sys.setrecursionlimit, sys.getrecursionlimit()))
+    sys.setrecursionlimit(1000)
     path = _with(write(tmp_path / "x", dataset(volume()[0])), insertion)
     tracemalloc.start()
     try:
