@@ -47,8 +47,7 @@ lock: venv ## Resolve requirements/*.txt anew from pyproject.toml
 .PHONY: unit
 unit: venv ## Unit tests, without a cluster
 	$(call say,unit tests)
-	@scripts/bootstrap 'command -v chromium' chromium
-	@$(BIN)/pytest tests/unit
+	@$(BIN)/pytest tests/unit -n 3
 
 .PHONY: fuzz
 fuzz: MINUTES ?= 10
@@ -134,6 +133,11 @@ e2e: venv cluster-up images ## Tests of whole jobs
 demo: venv cluster-up images ## A real brain MRI through a sealed job
 	@$(with-cluster) $(BIN)/python scripts/demo.py
 
+.PHONY: browser
+browser: venv ## Tests of the report in a real browser
+	@scripts/bootstrap 'command -v chromium' chromium
+	@$(BIN)/pytest tests/browser
+
 .PHONY: bench
 bench: venv cluster-up images ## Measure
 	@$(with-cluster) $(BIN)/pytest tests/bench -m bench -s
@@ -148,6 +152,7 @@ test: ## Every test: the unit tests first and alone, then all others on one clus
 	@$(MAKE) cluster-up
 	@$(MAKE) check-generated
 	@$(MAKE) images
+	@scripts/bootstrap 'command -v chromium' chromium
 	$(call say,tests on the cluster)
 	@$(with-cluster) $(BIN)/pytest tests examples --ignore=tests/unit -m 'not bench' --durations=15 --durations-min=1
 

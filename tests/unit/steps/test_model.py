@@ -174,6 +174,16 @@ def test_not_there(mounts: Mounts) -> None:
         (Archive().add("a", b"a" * 5000).data[:-40], "m.tar.gz", "cut off"),
         (gzip.compress(Archive().add("a", b"a" * 5000).plain[:3000]), "m.tar.gz", "cut off"),
     ],
+    ids=[
+        "name",
+        "zip",
+        "empty file",
+        "gzip of nothing",
+        "no tar",
+        "no member",
+        "gzip cut off",
+        "tar cut off",
+    ],
 )
 def test_no_archive(mounts: Mounts, data: bytes, path: str, words: str) -> None:
     said = refused(mounts, mounts.file(data, path))

@@ -189,7 +189,9 @@ def test_paths_that_lead_elsewhere(store: Client, path: str, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    "query", ["total=1&sha256=x", "total=x&sha256=" + SHA, "sha256=" + SHA, f"total=1&sha256={SHA}&offset=9"]
+    "query",
+    ["total=1&sha256=x", "total=x&sha256=" + SHA, "sha256=" + SHA, f"total=1&sha256={SHA}&offset=9"],
+    ids=["no hash", "no number", "no total", "offset after the end"],
 )
 def test_puts_that_make_no_sense(store: Client, query: str) -> None:
     status, found = store.json("PUT", f"/v1/files/x?{query}", b"12")

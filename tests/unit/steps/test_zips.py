@@ -116,6 +116,11 @@ EXTRACTED, PATHS, LARGE = (
         (archive([("a", bytes(2 << 20))]), LARGE + "its files have more than 1048576 bytes"),
         (archive([(str(n), b"") for n in range(101)]), LARGE + "it has more than 100 entries"),
     ],
+    ids=[
+        "empty", "zeros", "cut off", "no member", "a folder alone", "up", "up in the middle", "absolute",
+        "empty segment", "backslash", "line feed", "deep", "link", "pipe", "two cases", "below a file", "inputs.json",
+        "LZMA", "bzip2", "encrypted", "promises", "large", "many",
+    ],
 )  # fmt: skip
 def test_what_is_refused(tmp_path: Path, data: bytes, expected: str) -> None:
     with pytest.raises(zips.ZipError, match=expected) as caught:

@@ -20,7 +20,7 @@ CANARY = "<script>document.title = 'canary'</script><svg onload=\"document.title
 def dom(file: Path) -> str:
     """What the browser has made of a page once it is loaded."""
     browser = shutil.which("chromium")
-    assert browser is not None, "chromium is missing; make unit installs it"
+    assert browser is not None, "chromium is missing; make browser installs it"
     done = subprocess.run(
         [
             *(browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"),
