@@ -182,6 +182,17 @@ def test_what_cannot_run_here_is_found_by_lint() -> None:
             "nested too deeply",
         ),
     ],
+    ids=[
+        "no JSON",
+        "a list",
+        "no sockets",
+        "no slug",
+        "a page of numbers",
+        "deep",
+        "NaN",
+        "too long",
+        "a deep schema",
+    ],
 )
 def test_no_algorithm(text: str, says: str) -> None:
     told = CliRunner().invoke(app, ["import", "-"], input=text)

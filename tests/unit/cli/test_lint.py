@@ -255,6 +255,25 @@ BOMB = "a: &a [1,1,1,1,1,1,1,1,1,1]\n" + "".join(
         (b"<<: 1\n", 1, "merges mappings"),
         (b"x" * (3 * 1024 * 1024 + 1), 1, "an API server takes 3145728"),
     ],
+    ids=[
+        "a tab",
+        "a name twice",
+        "an open list",
+        "two colons",
+        "Latin-1",
+        "a control character",
+        "an anchor in itself",
+        "deep",
+        "a bomb",
+        "a Python object",
+        "binary",
+        "a list as name",
+        "NaN",
+        "a long number",
+        "infinity",
+        "a merge",
+        "too long",
+    ],
 )
 def test_broken_yaml_is_one_message(data: bytes, line: int, says: str) -> None:
     if says == "nothing":  # the tag is of a list, whose content is plain: it is never obeyed

@@ -352,6 +352,17 @@ test "$host" = registry.example.org && echo '{"Username": "helped", "Secret": "x
         ({"auths": []}, None),
         ([], None),
     ],
+    ids=[
+        "a host",
+        "a URL",
+        "another host",
+        "the store of all",
+        "a helper",
+        "a store that is not there",
+        "a path as store",
+        "a list of hosts",
+        "a list",
+    ],
 )
 def test_what_docker_login_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, document: object, name: str | None

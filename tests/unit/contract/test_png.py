@@ -50,6 +50,10 @@ def test_a_picture_stays_and_what_comes_along_goes() -> None:
         png()[:33] + chunk(b"EVIL", b"x") + png()[33:],
         png()[:33] + png()[8:],
     ],
+    ids=[
+        "nothing", "SVG", "a signature", "no image", "cut", "something behind it", "a wrong checksum",
+        "too large", "an empty header", "no header", "an unknown chunk", "two headers",
+    ],
 )  # fmt: skip
 def test_no_pictures(data: bytes) -> None:
     assert drawable(data) is None
