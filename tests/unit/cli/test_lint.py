@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from algorithm_operator.api.text import shown
-from algorithm_operator.cli.__main__ import app
+from algorithm_operator.cli.authoring import app
 from algorithm_operator.cli.errors import UsageError
 from algorithm_operator.cli.lint.check import check
 from algorithm_operator.cli.lint.manifests import Manifest, ManifestError, read

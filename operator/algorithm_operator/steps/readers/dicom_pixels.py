@@ -52,68 +52,6 @@ _ANY_UID = "1.2.3"
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 
 
-@dataclass(frozen=True, slots=True)
-class Form:
-    """What the frames of a file are, before they are decoded. All files of an image have the same."""
-
-    rows: int
-    columns: int
-    samples: int
-    photometric: str
-    bits_allocated: int
-    bits_stored: int
-    high_bit: int
-    signed: bool
-    dtype: str
-    """Of the stored values, as numpy names it, in this machine's byte order."""
-
-    @property
-    def frame_bytes(self) -> int:
-        """Of one frame of stored values; of frames of single bits, unpacked."""
-        return self.rows * self.columns * self.samples * np.dtype(self.dtype).itemsize
-
-    def __str__(self) -> str:
-        size, bits = f"{self.columns} × {self.rows}", f"{self.bits_stored} bits in {self.bits_allocated}"
-        return f"{size}, {self.photometric}, {'' if self.signed else 'un'}signed, {bits}"
-
-    @property
-    def colour(self) -> bool:
-        """Whether a pixel of the image is red, green and blue."""
-        return self.samples == 3 or self.photometric == _PALETTE
-
-
-def form(header: Header) -> Form:
-    """The form of a file that has pixels.
-
-    :raises Unreadable: it makes no sense, or nothing here reads it.
-    """
-    syntax = header.transfer_syntax
-    if not header.inflated and syntax not in {*_NATIVE, *_JPEG, RLELossless}:
-        name = shown(syntax.name or "none", 80)
-        raise Unreadable(
-            f"its transfer syntax ({name}) cannot be read; store it as Explicit VR Little Endian."
-        )
-    samples = header.number("SamplesPerPixel", at_least=1, at_most=3, default=1)
-    photometric = header.text("PhotometricInterpretation")
-    if photometric not in ((*_GREY, _PALETTE) if samples == 1 else _COLOUR) or samples == 2:
-        raise Unreadable(
-            f"its PhotometricInterpretation is {quoted(photometric, 32)} with {samples} sample(s) a pixel; "
-            f"it must be {', '.join(_GREY)} or {_PALETTE} with 1, or {', '.join(_COLOUR)} with 3."
-        )
-    rows, columns = header.number("Rows", at_least=1), header.number("Columns", at_least=1)
-    if header.pixels in _FLOATS:
-        dtype, bits = _FLOATS[header.pixels]
-        return Form(rows, columns, samples, photometric, bits, bits, bits - 1, True, dtype)
-    bits = header.number("BitsAllocated", at_least=1, at_most=64)
-    if bits not in (1, 8, 16, 32, 64):
-        raise Unreadable(f"BitsAllocated is {bits}; it must be 1, 8, 16, 32 or 64.")
-    stored = header.number("BitsStored", at_least=1, at_most=bits, default=bits)
-    high = header.number("HighBit", at_least=stored - 1, at_most=bits - 1, default=stored - 1)
-    signed = bool(header.number("PixelRepresentation", at_most=1, default=0))
-    dtype = f"{'i' if signed else 'u'}{max(bits // 8, 1)}"
-    return Form(rows, columns, samples, photometric, bits, stored, high, signed, dtype)
-
-
 class Pixels:
     """The frames of one file, decoded one at a time."""
 
