@@ -15,10 +15,10 @@ import pytest
 import SimpleITK
 
 from algorithm_operator.api.kinds import SocketKind
+from algorithm_operator.contract.exits import STAGE_BAD_INPUT, STAGE_RETRY
 from algorithm_operator.contract.kinds import KINDS
 from algorithm_operator.contract.manifest import ManifestInput
 from algorithm_operator.contract.plan import PlannedFile, PlannedInput
-from algorithm_operator.contract.reports import STAGE_BAD_INPUT, STAGE_RETRY
 from algorithm_operator.core import names
 from algorithm_operator.steps.failures import StepError
 from algorithm_operator.steps.inputs import Inputs
