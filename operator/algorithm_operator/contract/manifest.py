@@ -9,8 +9,8 @@ from pydantic import Field
 from algorithm_operator.api.base import Model
 from algorithm_operator.api.interface import OverlaySegment
 from algorithm_operator.api.job import ImageGeometry
+from algorithm_operator.contract.exits import ExitRecord
 from algorithm_operator.contract.plan import Limits, PlannedAlgorithm, PlannedJob
-from algorithm_operator.contract.reports import ExitRecord
 
 MAX_MANIFEST_BYTES = 1024 * 1024
 

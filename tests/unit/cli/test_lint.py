@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from algorithm_operator.api.text import shown
-from algorithm_operator.cli.__main__ import app
+from algorithm_operator.cli.authoring import app
 from algorithm_operator.cli.errors import UsageError
 from algorithm_operator.cli.lint.check import check
 from algorithm_operator.cli.lint.manifests import Manifest, ManifestError, read
@@ -254,6 +254,25 @@ BOMB = "a: &a [1,1,1,1,1,1,1,1,1,1]\n" + "".join(
         (b"a: 1e999\n", 1, "is no number that JSON has"),
         (b"<<: 1\n", 1, "merges mappings"),
         (b"x" * (3 * 1024 * 1024 + 1), 1, "an API server takes 3145728"),
+    ],
+    ids=[
+        "a tab",
+        "a name twice",
+        "an open list",
+        "two colons",
+        "Latin-1",
+        "a control character",
+        "an anchor in itself",
+        "deep",
+        "a bomb",
+        "a Python object",
+        "binary",
+        "a list as name",
+        "NaN",
+        "a long number",
+        "infinity",
+        "a merge",
+        "too long",
     ],
 )
 def test_broken_yaml_is_one_message(data: bytes, line: int, says: str) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from algorithm_operator.cli.__main__ import app
+from algorithm_operator.cli.authoring import app
 from algorithm_operator.cli.errors import CliError
 from algorithm_operator.cli.push import archive as archives
 from algorithm_operator.cli.push import logins
@@ -351,6 +351,17 @@ test "$host" = registry.example.org && echo '{"Username": "helped", "Secret": "x
         ({"credsStore": "../test"}, None),
         ({"auths": []}, None),
         ([], None),
+    ],
+    ids=[
+        "a host",
+        "a URL",
+        "another host",
+        "the store of all",
+        "a helper",
+        "a store that is not there",
+        "a path as store",
+        "a list of hosts",
+        "a list",
     ],
 )
 def test_what_docker_login_left(

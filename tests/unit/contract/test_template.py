@@ -36,6 +36,18 @@ def test_templates(text: str) -> None:
         ("{{ " + "9" * 5000 + " }}", "it is no Jinja template that can be read"),
         ("{% \x1b[31m %}", "it is no Jinja template: line 1: "),
     ],
+    ids=[
+        "broken",
+        "a broken tag",
+        "include",
+        "import",
+        "extends",
+        "no filter",
+        "no test",
+        "deep",
+        "a long number",
+        "an escape sequence",
+    ],
 )
 def test_problems(text: str, why: str) -> None:
     found = template_problem(text)

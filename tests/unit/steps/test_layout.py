@@ -15,10 +15,10 @@ import pytest
 import SimpleITK
 
 from algorithm_operator.api.kinds import SocketKind
+from algorithm_operator.contract.exits import STAGE_BAD_INPUT, STAGE_RETRY
 from algorithm_operator.contract.kinds import KINDS
 from algorithm_operator.contract.manifest import ManifestInput
 from algorithm_operator.contract.plan import PlannedFile, PlannedInput
-from algorithm_operator.contract.reports import STAGE_BAD_INPUT, STAGE_RETRY
 from algorithm_operator.core import names
 from algorithm_operator.steps.failures import StepError
 from algorithm_operator.steps.inputs import Inputs
@@ -125,7 +125,11 @@ def test_an_image_of_another_format_becomes_one_mha(case: Case, suffix: str) -> 
     assert staged.parent.stat().st_mode & 0o777 == 0o555
 
 
-@pytest.mark.parametrize(("name", "data"), [("t1.mha", mha()), ("wsi.tif", tiff()), ("wsi.TIFF", tiff())])
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [("t1.mha", mha()), ("wsi.tif", tiff()), ("wsi.TIFF", tiff())],
+    ids=["MetaImage", "TIFF", "capitals"],
+)
 def test_an_image_that_can_be_kept_is_the_same_bytes(case: Case, name: str, data: bytes) -> None:
     case.add("Image", name).write_bytes(data)
     (record,) = case.lay_out()
@@ -202,6 +206,7 @@ def test_a_file_is_kept(case: Case, kind: SocketKind) -> None:
         ("Thumbnail jpg", "a.jpeg", b"", "it is empty"),
         ("ZIP file", "a.zip", b"PK", '"a.zip" of DataStore cases: '),
     ],
+    ids=["another suffix", "another content", "empty", "a damaged archive"],
 )  # fmt: skip
 def test_a_file_of_another_type(case: Case, kind: str, name: str, data: bytes, expected: str) -> None:
     case.add(kind, name).write_bytes(data)

@@ -11,8 +11,8 @@ import SimpleITK
 
 from algorithm_operator.api.text import quoted, shown
 from algorithm_operator.steps.readers import dicom_header
+from algorithm_operator.steps.readers.dicom_form import Form, form
 from algorithm_operator.steps.readers.dicom_header import DICOMDIR, Header, is_dicom, naming, read_header
-from algorithm_operator.steps.readers.dicom_pixels import Form, form
 from algorithm_operator.steps.readers.dicom_series import Frame, arrange
 from algorithm_operator.steps.readers.dicom_volume import build
 from algorithm_operator.steps.readers.reading import Given, Read, Unreadable
