@@ -30,6 +30,8 @@ MAX_SCHEMA_BYTES = 32 * 1024
 MAX_WORK = 200_000
 """Parts of the schema times characters of the value: what the operator checks itself, well below a second."""
 _MAX_DEPTH = 40
+_MAX_SETS = 128
+"""Sets of characters in all patterns: each may take milliseconds to compile, where it is wide."""
 _UNBOUNDED = frozenset({"$ref", "pattern", "patternProperties", "uniqueItems"})
 _FLAGGED = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*+(?:\]|\\?\Z)|(?P<flag>\(\?[aiLmsux#-])", re.DOTALL)
 """What stands for itself in a pattern, sets of characters, and what Python adds to JSON Schema's patterns."""
@@ -74,6 +76,8 @@ def schema_problem(schema: dict[str, Any]) -> str | None:
     if flagged := next(filter(_has_flags, _patterns(schema)), None):
         why = "has flags or a comment in it, which JSON Schema does not know; write [Aa] for both of a letter"
         return f"the pattern {quoted(flagged, 64)} {why}."
+    if sum(pattern.count("[") for pattern in _patterns(schema)) > _MAX_SETS:
+        return f"its patterns have more than {_MAX_SETS} sets of characters."
     metaschema = draft(_without_unique(draft.META_SCHEMA), format_checker=draft.FORMAT_CHECKER)
     try:
         error = best_match(metaschema.iter_errors(schema))

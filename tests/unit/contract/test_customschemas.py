@@ -100,6 +100,10 @@ PROBLEMS: dict[str, tuple[dict[str, Any], str]] = {
         {"items": {"pattern": "(?i:" + r"[\x00-\uffff]" * 1900 + ")"}},
         "has flags or a comment in it, which JSON Schema does not know",
     ),
+    "patterns of very many sets": (
+        {"patternProperties": {r"[^\w\x80-\uffff]" * 65: {"pattern": "[a]" * 64}}},
+        "its patterns have more than 128 sets of characters.",
+    ),
     "flags after sets": ({"pattern": r"[]\](?i]\[\\(?i)a"}, "has flags"),
     "flags of a property's name": ({"patternProperties": {"(?-i:a)": {}}}, 'pattern "(?-i:a)" has flags'),
     "a comment that hides flags": ({"pattern": "(?#[)(?i)[a]"}, "has flags or a comment"),
