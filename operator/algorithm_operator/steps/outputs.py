@@ -17,7 +17,7 @@ from algorithm_operator.contract.failure import UNDECLARED, Finding
 from algorithm_operator.contract.kinds import KINDS, Form, SuperKind
 from algorithm_operator.contract.plan import PlannedSocket
 from algorithm_operator.contract.values import MAX_KEY, has_long_key
-from algorithm_operator.steps import filetypes, images, output_images, sandbox, values, walk
+from algorithm_operator.steps import filetypes, output_images, sandbox, values, walk
 from algorithm_operator.steps.failures import FindingError, os_message
 from algorithm_operator.steps.settings import StepSettings
 
@@ -137,9 +137,9 @@ class Inspection:
         self._used.add(path)
         return descriptor, os.fstat(descriptor).st_size
 
-    def _bounds(self, more_memory: int = 0) -> sandbox.Bounds:
+    def _bounds(self) -> sandbox.Bounds:
         seconds = max(self._deadline - time.monotonic(), MIN_CHECK_SECONDS)
-        return sandbox.Bounds(self._settings.check_memory_bytes + more_memory, seconds)
+        return sandbox.Bounds(self._settings.check_memory_bytes, seconds)
 
     def _one(self, socket: PlannedSocket, path: bytes) -> Checked:
         match KINDS[socket.kind].form:
@@ -203,7 +203,10 @@ class Inspection:
         name = socket.relative_path
         descriptor, size = self._there(socket, path)
         outcome = sandbox.run(
-            lambda: filetypes.problem(socket.kind, descriptor, size), self._bounds(), max_result=1 << 16
+            lambda: filetypes.problem(socket.kind, descriptor, size),
+            self._bounds(),
+            max_result=1 << 16,
+            descriptors=[descriptor],
         )
         match outcome.ending:
             case sandbox.Ending.DONE:
@@ -222,8 +225,8 @@ class Inspection:
             raise FindingError(messages.not_a_file(socket.relative_path, what))
         file, suffix = output_images.pick(socket.relative_path, list(self._tree.below(path)))
         descriptor, size = self._opened(file.path)
-        bounds = self._bounds(images.LIBRARY_BYTES)
-        image = output_images.check(socket, file, descriptor, self._settings.max_image_bytes, bounds)
+        limit = self._settings.max_image_bytes
+        image = output_images.check(socket, file, descriptor, limit, self._bounds())
         warnings = output_images.check_place(socket, file, image, self._inputs)
         return Checked(socket, descriptor, size, suffix, image=image, warnings=tuple(warnings))
 

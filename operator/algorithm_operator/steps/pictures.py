@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 LONGEST = 320
 """The longest side of three planes, in pixels."""
-MAX_PIXELS = 32_000_000
+MAX_PIXELS = 24_000_000
 """Of a picture that is decoded as a whole."""
 _OVERLAY = 130
 """How much of a segment's colour is seen, of 255."""
