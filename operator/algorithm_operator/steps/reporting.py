@@ -84,7 +84,7 @@ class Reporter:
             self._notes.append(f"{shown(socket.title, 64)} is not shown: {shown(str(error), 300)}.")
 
     def _results(self, each: Checked) -> str:
-        data, template = _content(each, self.settings.max_json_bytes), self.plan.result_template
+        data, template = _content(each), self.plan.result_template
         bounds = self._bounds(TEMPLATE_SECONDS, _TEMPLATE_MEMORY)
         if template is not None:
             try:
@@ -97,7 +97,7 @@ class Reporter:
         return str(self._child(lambda: _rendered(data, None), bounds, 4 * MAX_HTML_BYTES))
 
     def _chart(self, each: Checked) -> Preview:
-        data = _content(each, self.settings.max_json_bytes)
+        data = _content(each)
         bounds = replace(self._bounds(CHART_SECONDS, charts.DATA_BYTES), resident_bytes=charts.RESIDENT_BYTES)
         drawn = self._child(
             lambda: pictures.given(charts.png(data), charts.SCALE), bounds, 2 * MAX_PICTURE_BYTES
@@ -195,10 +195,11 @@ def keep(folder: AttemptFolder | None, reporter: Reporter, checked: Sequence[Che
         return None
     try:
         report = reporter.made(checked)
+        data = wire(report) if report != Report() else None
     except Exception as error:
-        report = Report(notes=[f"The report could not be made: {shown(repr(error), 500)}"])
+        data = wire(Report(notes=[f"The report could not be made: {shown(repr(error), 500)}"]))
     try:
-        return folder.keep_bytes(REPORT, wire(report)) if report != Report() else None
+        return folder.keep_bytes(REPORT, data) if data is not None else None
     except OSError as error:
         print(f"there is no report: {os_message(error)}", file=sys.stderr, flush=True)
         return None
@@ -227,8 +228,8 @@ def _rendered(data: bytes, template: str | None) -> str:
     return rendering.rendered(data, template)
 
 
-def _content(each: Checked, cap: int) -> bytes:
-    return each.replacement if each.replacement is not None else os.pread(each.descriptor, cap, 0)
+def _content(each: Checked) -> bytes:
+    return os.pread(each.descriptor, each.size, 0)
 
 
 def _preview(socket: PlannedSocket, drawn: Sequence[dict[str, Any]], caption: str = "") -> Preview:

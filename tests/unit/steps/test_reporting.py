@@ -243,7 +243,7 @@ def test_a_chart(outputs: Outputs) -> None:
         ({**CHART, "layer": [{"mark": {"type": "image", "url": "x"}}]}, "it takes data from a URL"),
         ([], "it is no object"),
         ({"mark": 3}, "it is no Vega-Lite specification that can be drawn"),
-        ({**CHART, "data": {"sequence": {"start": 0, "stop": 10**9}}}, "ended by SIG"),
+        ({**CHART, "data": {"sequence": {"start": 0, "stop": 10**9}}}, "memory"),
     ],
 )
 def test_a_chart_that_cannot_be_drawn_is_a_note(outputs: Outputs, chart: Any, why: str) -> None:
@@ -296,6 +296,18 @@ def test_a_report_that_breaks_is_a_report_of_that(
     assert kept is not None
     assert "of our own" in attempt.stored()[kept.path].decode()
     assert reporting.keep(None, outputs.reporter, []) is None
+    folder.close()
+
+
+def test_a_report_that_is_no_text_is_a_report_of_that(
+    outputs: Outputs, monkeypatch: pytest.MonkeyPatch, attempt: Attempt
+) -> None:
+    """As only a child could answer that is not ours any more."""
+    monkeypatch.setattr(Reporter, "made", lambda *_: Report.model_construct(results_html="\ud800", notes=[]))
+    folder = AttemptFolder(attempt.roots.store)
+    kept = reporting.keep(folder, outputs.reporter, [])
+    assert kept is not None
+    assert "The report could not be made" in attempt.stored()[kept.path].decode()
     folder.close()
 
 
