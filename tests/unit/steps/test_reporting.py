@@ -19,7 +19,7 @@ from algorithm_operator.api.interface import OverlaySegment
 from algorithm_operator.contract.plan import PlannedInput, PlannedSocket
 from algorithm_operator.contract.png import drawable
 from algorithm_operator.contract.report import MAX_REPORT_BYTES, Picture, Preview, Report
-from algorithm_operator.steps import reporting
+from algorithm_operator.steps import pictures, planes, reporting
 from algorithm_operator.steps.commit import AttemptFolder
 from algorithm_operator.steps.outputs import Checked
 from algorithm_operator.steps.reporting import RESERVE_SECONDS, Reporter, wire
@@ -253,6 +253,14 @@ def test_a_chart_that_cannot_be_drawn_is_a_note(outputs: Outputs, chart: Any, wh
     (note,) = report.notes
     assert note.startswith("volumes is not shown: ")
     assert why in note
+
+
+def test_a_chart_that_nobody_could_hold_is_not_shown() -> None:
+    drawn = io.BytesIO()
+    Image.new("1", (4001, 4000)).save(drawn, "PNG")
+    assert drawable(drawn.getvalue()) is None
+    with pytest.raises(planes.NoPlanesError, match="its picture is too large"):
+        pictures.given(drawn.getvalue(), 2.0)
 
 
 @pytest.mark.parametrize(
