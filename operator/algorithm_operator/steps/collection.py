@@ -77,6 +77,7 @@ class Collection:
         stage = self._stage_record()
         inspection = Inspection(
             self.roots.output,
+            self.roots.scratch,
             self.settings,
             {each.slug: each.image for each in stage.inputs if each.image is not None},
             began + self.plan.limits.collect_seconds,
@@ -184,10 +185,7 @@ class Collection:
         file: ManifestFile | None = None
         if self.folder is not None:
             name = socket.slug + each.suffix
-            if each.replacement is not None:
-                file = self.folder.keep_bytes(name, each.replacement)
-            else:
-                file = self.folder.keep(name, each.descriptor, each.size)
+            file = self.folder.keep(name, each.descriptor, each.size)
         return ManifestOutput(
             slug=socket.slug,
             kind=socket.kind,

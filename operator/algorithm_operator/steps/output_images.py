@@ -57,8 +57,15 @@ def check(
     name, where = socket.relative_path, os.fsdecode(file.path)
     segments = socket.overlay_segments
     allowed = [segment.voxel_value for segment in segments] if segments else None
-    inspect = _INSPECT[_suffix(file.path) or MHA]
-    outcome = sandbox.run(lambda: inspect(descriptor, max_voxel_bytes, allowed), bounds, max_result=1 << 20)
+    suffix = _suffix(file.path) or MHA
+    inspect = _INSPECT[suffix]
+    outcome = sandbox.run(
+        lambda: inspect(descriptor, max_voxel_bytes, allowed),
+        bounds,
+        max_result=1 << 20,
+        before=images.preload if suffix == MHA else None,
+        descriptors=[descriptor],
+    )
     match outcome.ending:
         case sandbox.Ending.DONE:
             found = outcome.value
