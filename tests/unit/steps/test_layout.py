@@ -266,6 +266,19 @@ def test_a_jpeg_by_its_other_name(case: Case) -> None:
     assert list(case.staged) == ["given.jpeg"]
 
 
+def test_every_input_that_is_refused_is_told(case: Case) -> None:
+    case.add("Image", "t1.mha", "t1").write_bytes(b"no image")
+    case.add("Float", "there.json", "fine").write_text("1")
+    case.add("Float", "threshold.json", "threshold").write_text('"much"')
+    case.add("Float", "missing.json", "missing")
+    message = case.refusal()
+    assert message.startswith('Input "t1" is not valid: "t1.mha": ')
+    assert (
+        ' Input "threshold" is not valid: "threshold.json" of DataStore cases: JSON does not fulfill schema: instance '
+        'is not a number. Input "missing": "missing.json" does not exist in DataStore cases.' in message
+    )
+
+
 def test_two_files_for_one(case: Case) -> None:
     folder = case.add("CSV file", "case/")
     folder.mkdir()
