@@ -21,7 +21,7 @@ from algorithm_operator.contract.exits import (
     CollectReport,
     ExitRecord,
 )
-from algorithm_operator.contract.failure import Failure, Finding
+from algorithm_operator.contract.failure import FAILURE, Failure, Finding
 from algorithm_operator.contract.identity import identity
 from algorithm_operator.contract.manifest import (
     MAX_MANIFEST_BYTES,
@@ -41,7 +41,6 @@ from algorithm_operator.steps.outputs import Checked, Inspection
 from algorithm_operator.steps.roots import Roots
 from algorithm_operator.steps.settings import StepSettings
 
-FAILURE = "failure.json"
 LOG_NAMES = ("stdout.log", "stderr.log", "combined.jsonl")
 MAX_MESSAGE, MAX_LINE = 1000, 1024
 MAX_FAMILIES = 8
