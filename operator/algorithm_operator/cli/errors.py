@@ -30,14 +30,11 @@ class ReaderGoneError(Exception):
 
 def behind(error: BaseException, seconds: float) -> str:
     """What lies behind the errors of requests and urllib3, which wrap each other, in words. `seconds`: its timeout."""
-    chain: list[object] = [error]
-    while chain and isinstance(chain[-1], BaseException):
-        error = chain.pop()
-        chain = [
-            each
-            for each in (*error.args[:1], error.__cause__, getattr(error, "reason", None))
-            if isinstance(each, BaseException)
-        ]
+    inner: BaseException | None = error
+    while inner is not None:
+        error = inner
+        wrapped = (getattr(error, "reason", None), error.__cause__, *error.args[:1])
+        inner = next((each for each in wrapped if isinstance(each, BaseException)), None)
     if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLCertVerificationError):
         return shown((error.reason or "no TLS").replace("_", " ").lower())
     return shown(silence(error, seconds, os.strerror))
