@@ -117,6 +117,11 @@ def test_nothing_is_wrong() -> None:
             "",
             "a.yaml:18: AlgorithmJob case-1: spec: ",
         ),
+        (
+            "  resources: {m",
+            '  resultTemplate: "{{ results.a | nope }}"\n  resources: {m',
+            'a.yaml:6: Algorithm lesions: spec.resultTemplate: line 1: there is no filter "nope"',
+        ),
         ("value: 0.5", "value: half", "a.yaml:22: AlgorithmJob case-1: spec.inputs[1]: "),
         (
             "v1alpha1\nkind: DataStore",
@@ -294,6 +299,9 @@ def test_broken_yaml_is_one_message(data: bytes, line: int, says: str) -> None:
         ("010", 8),
         ("1_000", 1000),
         ("yes", True),
+        ("y", True),
+        ("N", False),
+        ('"y"', "y"),
         ("~", None),
         ('"1"', "1"),
         ("1.", 1.0),

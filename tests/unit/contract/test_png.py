@@ -50,7 +50,7 @@ def test_a_picture_stays_and_what_comes_along_goes() -> None:
     ],
     ids=[
         "nothing", "SVG", "a signature", "no image", "cut", "something behind it", "a wrong checksum",
-        "too large", "an empty header", "no header", "an unknown chunk", "two headers",
+        "too large", "too many pixels", "an empty header", "no header", "an unknown chunk", "two headers",
     ],
 )  # fmt: skip
 def test_no_pictures(data: bytes) -> None:

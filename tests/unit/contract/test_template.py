@@ -48,6 +48,8 @@ def test_templates(text: str) -> None:
         "no test",
         "deep",
         "a long number",
+        "many attributes",
+        "many filters",
         "an escape sequence",
     ],
 )
