@@ -55,14 +55,15 @@ _OURS = (
     + """
 def convert():
     writing.write(dicom.read(files).image, sys.argv[2], 8 << 30)
-outcome = sandbox.run(convert, bounds)
+outcome = sandbox.run(convert, bounds, descriptors=[file.descriptor for file in files])
 assert outcome.ending is sandbox.Ending.DONE, outcome
 """
 )
 _INSTANCES = (
     _OPENED
     + """
-outcome = sandbox.run(lambda: [uid for _, uid in dicom.instances(files)], bounds)
+held = [file.descriptor for file in files]
+outcome = sandbox.run(lambda: [uid for _, uid in dicom.instances(files)], bounds, descriptors=held)
 assert len(outcome.value) == len(files), outcome
 """
 )

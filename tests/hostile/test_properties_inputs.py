@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from algorithm_operator.api.kinds import FILE_SUFFIXES
 from algorithm_operator.steps import filetypes, sandbox, tiff, zips
-from algorithm_operator.steps.images import LIBRARY_BYTES, preload
+from algorithm_operator.steps.images import preload
 from algorithm_operator.steps.readers import formats, nifti, nrrd, writing
 from algorithm_operator.steps.readers.dicom_series import MAX_OFF_GRID, Arrangement, Frame, arrange
 from algorithm_operator.steps.readers.reading import Given, Kept, Unreadable
@@ -32,7 +32,7 @@ from tests.unit.steps.tiffs import Page
 from tests.unit.steps.tiffs import tiff as made_tiff
 
 LIMIT = 1 << 28
-BOUNDS = sandbox.Bounds((192 << 20) + LIBRARY_BYTES, 20, file_bytes=LIMIT)
+BOUNDS = sandbox.Bounds(192 << 20, 20, file_bytes=LIMIT)
 
 IMAGES: dict[str, bytes] = {
     "x.mha": mha(),

@@ -12,6 +12,7 @@ double with every step, by comparing all entries of a list with each other. So i
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -29,7 +30,11 @@ MAX_SCHEMA_BYTES = 32 * 1024
 MAX_WORK = 200_000
 """Parts of the schema times characters of the value: what the operator checks itself, well below a second."""
 _MAX_DEPTH = 40
+_MAX_SETS = 128
+"""Sets of characters in all patterns: each may take milliseconds to compile, where it is wide."""
 _UNBOUNDED = frozenset({"$ref", "pattern", "patternProperties", "uniqueItems"})
+_FLAGGED = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*+(?:\]|\\?\Z)|(?P<flag>\(\?[aiLmsux#-])", re.DOTALL)
+"""What stands for itself in a pattern, sets of characters, and what Python adds to JSON Schema's patterns."""
 _DRAFTS: dict[str, type[Validator]] = {
     "http://json-schema.org/draft-07/schema": jsonschema.Draft7Validator,
     "http://json-schema.org/draft-06/schema": jsonschema.Draft6Validator,
@@ -68,11 +73,18 @@ def schema_problem(schema: dict[str, Any]) -> str | None:
     texts = [each for each in references if isinstance(each, str)]
     if remote := next((each for each in texts if not each.startswith("#")), None):
         return f'$ref {quoted(remote, 96)} is not part of it; a schema may refer only to itself ("#/definitions/…").'
+    if flagged := next(filter(_has_flags, _patterns(schema)), None):
+        why = "has flags or a comment in it, which JSON Schema does not know; write [Aa] for both of a letter"
+        return f"the pattern {quoted(flagged, 64)} {why}."
+    if sum(pattern.count("[") for pattern in _patterns(schema)) > _MAX_SETS:
+        return f"its patterns have more than {_MAX_SETS} sets of characters."
     metaschema = draft(_without_unique(draft.META_SCHEMA), format_checker=draft.FORMAT_CHECKER)
     try:
         error = best_match(metaschema.iter_errors(schema))
     except RecursionError:
         return "one of its patterns is nested too deep."
+    except (OverflowError, ValueError):
+        return "one of its patterns repeats something too often."
     if error is not None:
         where = "".join(f"/{step}" for step in error.absolute_path) or "/"
         return f"at {quoted(where, 96)}: {_because(error)}."
@@ -98,6 +110,21 @@ def _without_unique(metaschema: Any) -> Any:
     return {
         key: _without_unique(each) for key, each in metaschema.items() if not (asks and key == "uniqueItems")
     }
+
+
+def _patterns(schema: dict[str, Any]) -> Iterator[str]:
+    for node in _nodes(schema):
+        if isinstance(node, dict):
+            if isinstance(pattern := node.get("pattern"), str):
+                yield pattern
+            if isinstance(patterns := node.get("patternProperties"), dict):
+                yield from patterns
+
+
+def _has_flags(pattern: str) -> bool:
+    """Whether Python would take more in it than JSON Schema has. To compile sets of all characters that ignore the
+    case takes half a minute, in the operator."""
+    return any(found["flag"] for found in _FLAGGED.finditer(pattern))
 
 
 def _because(error: ValidationError) -> str:

@@ -11,6 +11,7 @@ from algorithm_operator.contract.exits import ExitRecord
 from algorithm_operator.contract.manifest import ManifestFile
 from algorithm_operator.contract.plan import PlannedAlgorithm, PlannedJob
 
+FAILURE = "failure.json"
 UNDECLARED = "(undeclared)"
 """Stands for the slug of what lies in /output without being an output."""
 

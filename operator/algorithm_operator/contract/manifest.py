@@ -12,6 +12,8 @@ from algorithm_operator.api.job import ImageGeometry
 from algorithm_operator.contract.exits import ExitRecord
 from algorithm_operator.contract.plan import Limits, PlannedAlgorithm, PlannedJob
 
+MANIFEST = "manifest.json"
+"""In the attempt's folder, beside the outputs."""
 MAX_MANIFEST_BYTES = 1024 * 1024
 
 
@@ -124,7 +126,7 @@ class Manifest(Model):
     outputs: list[ManifestOutput]
     logs: list[ManifestFile]
     report: ManifestFile | None = None
-    """report.json: what the results look like, made in the sealed Pod (`contract/report.py`)."""
+    """What the results look like, made in the sealed Pod (`contract/report.py`)."""
     undeclared_files: int = 0
     undeclared_bytes: int = 0
     timing: dict[str, float]

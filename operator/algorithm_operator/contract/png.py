@@ -7,7 +7,8 @@ import zlib
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _DRAWN = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
-MAX_SIDE = 8192
+MAX_SIDE, MAX_PIXELS = 8192, 16_000_000
+"""A few bytes may be a picture of any size, and whoever looks at the page has to hold all of it."""
 
 
 def drawable(data: bytes) -> bytes | None:
@@ -35,4 +36,5 @@ def drawable(data: bytes) -> bytes | None:
     if names.count(b"IHDR") != 1 or len(kept[1]) != 25:
         return None
     width, height = struct.unpack(">II", kept[1][8:16])
-    return b"".join(kept) if 0 < width <= MAX_SIDE and 0 < height <= MAX_SIDE else None
+    fits = 0 < width <= MAX_SIDE and 0 < height <= MAX_SIDE and width * height <= MAX_PIXELS
+    return b"".join(kept) if fits else None

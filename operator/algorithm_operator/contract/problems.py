@@ -13,8 +13,10 @@ from algorithm_operator.api.interface import Interface, OverlaySegment, Socket
 from algorithm_operator.api.kinds import OVERLAY_KINDS
 from algorithm_operator.api.text import quoted
 from algorithm_operator.contract.customschemas import MAX_SCHEMA_BYTES, schema_bytes, schema_problem
+from algorithm_operator.contract.failure import FAILURE
 from algorithm_operator.contract.interfaces import input_slugs
 from algorithm_operator.contract.kinds import KINDS, Form, Kind, SuperKind
+from algorithm_operator.contract.manifest import MANIFEST
 from algorithm_operator.contract.paths import check_relative_path
 from algorithm_operator.contract.sockets import definition_difference, is_image, relative_path_of
 
@@ -22,6 +24,8 @@ RESERVED_SLUGS = frozenset(
     {"predictions-csv-file", "predictions-json-file", "predictions-zip-file", "metrics-json-file"}
 )
 """Grand Challenge keeps them for itself. `results-json-file`, which it keeps too, stays what a result is shown from."""
+_OWN_FILES = (MANIFEST, FAILURE)
+"""What an attempt's folder holds besides the outputs, each of which is stored by its slug and its kind's suffix."""
 
 
 def spec_problems(spec: AlgorithmSpec) -> list[str]:
@@ -68,6 +72,11 @@ def _interface_problems(interface: Interface) -> Iterator[str]:
         kind = KINDS.get(socket.kind)
         if kind is not None and kind.form is Form.DICOM:
             yield f"output {quoted(socket.slug)}: kind {kind.label} is for inputs; write an Image, a .mha file."
+        if kind is not None and (name := socket.slug + kind.suffixes[0]) in _OWN_FILES:
+            yield (
+                f"output {quoted(socket.slug)}: it would be stored as {name}, which tells of the run itself; "
+                "give it another slug."
+            )
         if why := _overlay_problem(socket, interface):
             yield f"output {quoted(socket.slug)}: {why}"
     every = [*interface.inputs, *interface.outputs]

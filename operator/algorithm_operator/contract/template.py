@@ -19,13 +19,17 @@ def environment() -> ImmutableSandboxedEnvironment:
 
 def template_problem(text: str) -> str | None:
     """Why `text` is no template that a report can be made with, or None. It is parsed, never compiled or rendered."""
-    jinja = environment()
+    try:
+        return _problem(environment(), text)
+    except (RecursionError, ValueError):  # nested too deeply, or a number without end
+        return "it is no Jinja template that can be read"
+
+
+def _problem(jinja: ImmutableSandboxedEnvironment, text: str) -> str | None:
     try:
         tree = jinja.parse(text)
     except TemplateSyntaxError as error:
         return f"it is no Jinja template: line {error.lineno}: {shown(error.message or '', 200)}"
-    except (RecursionError, ValueError):  # nested too deeply, or a number without end
-        return "it is no Jinja template that can be read"
     for node in tree.find_all(_LOADING):
         return f"line {node.lineno}: a report has no other templates to include, import or extend"
     for filter_ in tree.find_all(nodes.Filter):

@@ -11,6 +11,8 @@ from typing import Any
 
 DATA_BYTES = 768 * 1024**2
 """Writable memory that the engine may have; it maps half of it before it does anything, and touches a tenth."""
+RESIDENT_BYTES = 192 * 1024**2
+"""What it may use of that; 20,000 points take half of it."""
 SCALE = 2.0
 _VEGA_LITE = "5.21"
 

@@ -21,7 +21,7 @@ from algorithm_operator.contract.exits import (
     CollectReport,
     ExitRecord,
 )
-from algorithm_operator.contract.failure import Failure, Finding
+from algorithm_operator.contract.failure import FAILURE, Failure, Finding
 from algorithm_operator.contract.identity import identity
 from algorithm_operator.contract.manifest import (
     MAX_MANIFEST_BYTES,
@@ -41,7 +41,6 @@ from algorithm_operator.steps.outputs import Checked, Inspection
 from algorithm_operator.steps.roots import Roots
 from algorithm_operator.steps.settings import StepSettings
 
-FAILURE = "failure.json"
 LOG_NAMES = ("stdout.log", "stderr.log", "combined.jsonl")
 MAX_MESSAGE, MAX_LINE = 1000, 1024
 MAX_FAMILIES = 8
@@ -77,6 +76,7 @@ class Collection:
         stage = self._stage_record()
         inspection = Inspection(
             self.roots.output,
+            self.roots.scratch,
             self.settings,
             {each.slug: each.image for each in stage.inputs if each.image is not None},
             began + self.plan.limits.collect_seconds,
@@ -184,10 +184,7 @@ class Collection:
         file: ManifestFile | None = None
         if self.folder is not None:
             name = socket.slug + each.suffix
-            if each.replacement is not None:
-                file = self.folder.keep_bytes(name, each.replacement)
-            else:
-                file = self.folder.keep(name, each.descriptor, each.size)
+            file = self.folder.keep(name, each.descriptor, each.size)
         return ManifestOutput(
             slug=socket.slug,
             kind=socket.kind,

@@ -18,8 +18,6 @@ from algorithm_operator.contract import messages
 from algorithm_operator.steps import metaimage, tiff
 from algorithm_operator.steps.metaimage import Header, MetaImageError
 
-LIBRARY_BYTES = 768 * 1024**2
-"""Address space that SimpleITK maps if it is imported in the child (it touches about a tenth of it)."""
 MAX_SEGMENTS = 256
 _TOLERANCE = 1e-6
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -17,7 +18,8 @@ from algorithm_operator.contract.failure import UNDECLARED, Finding
 from algorithm_operator.contract.kinds import KINDS, Form, SuperKind
 from algorithm_operator.contract.plan import PlannedSocket
 from algorithm_operator.contract.values import MAX_KEY, has_long_key
-from algorithm_operator.steps import filetypes, images, output_images, sandbox, values, walk
+from algorithm_operator.steps import filetypes, output_images, sandbox, values, walk
+from algorithm_operator.steps.copying import write_all
 from algorithm_operator.steps.failures import FindingError, os_message
 from algorithm_operator.steps.settings import StepSettings
 
@@ -26,7 +28,7 @@ MIN_CHECK_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A valid output: an open descriptor of its file, and what was found out. `replacement` is kept instead.
+    """A valid output: an open descriptor of what is kept, its size in bytes, and what was found out.
 
     `suffix`: of the name that it is kept with; `warnings`: what is odd about it and no failure, display-safe.
     """
@@ -37,7 +39,6 @@ class Checked:
     suffix: str
     value: Any = None
     has_value: bool = False
-    replacement: bytes | None = None
     image: ImageGeometry | None = None
     warnings: tuple[str, ...] = ()
 
@@ -53,20 +54,21 @@ class Undeclared:
 class Inspection:
     """The check of one /output. Descriptors of valid outputs stay open until it is closed.
 
-    `inputs` are the images that outputs must lie on, by slug; `deadline` (time.monotonic) bounds all checks together;
-    `keeps_files` is whether there is a store for large values.
+    `scratch` is a folder of ours; `inputs` are the images that outputs must lie on, by slug; `deadline`
+    (time.monotonic) bounds all checks together; `keeps_files` is whether there is a store for large values.
     """
 
     def __init__(
         self,
         root: str,
+        scratch: str,
         settings: StepSettings,
         inputs: Mapping[str, ImageGeometry],
         deadline: float,
         *,
         keeps_files: bool,
     ) -> None:
-        self._settings, self._inputs = settings, inputs
+        self._scratch, self._settings, self._inputs = scratch, settings, inputs
         self._deadline, self._keeps_files = deadline, keeps_files
         self._open = ExitStack()
         self._root = walk.open_root(root)
@@ -137,9 +139,9 @@ class Inspection:
         self._used.add(path)
         return descriptor, os.fstat(descriptor).st_size
 
-    def _bounds(self, more_memory: int = 0) -> sandbox.Bounds:
+    def _bounds(self) -> sandbox.Bounds:
         seconds = max(self._deadline - time.monotonic(), MIN_CHECK_SECONDS)
-        return sandbox.Bounds(self._settings.check_memory_bytes + more_memory, seconds)
+        return sandbox.Bounds(self._settings.check_memory_bytes, seconds)
 
     def _one(self, socket: PlannedSocket, path: bytes) -> Checked:
         match KINDS[socket.kind].form:
@@ -178,16 +180,17 @@ class Inspection:
         value = json.loads(text) if carried else None
         if not self._keeps_files and (why := self._too_large_for_status(text, value, carried=carried)):
             raise FindingError(messages.file_invalid(name, why))
-        replacement = text + b"\n" if found.replaced else None
-        return Checked(
-            socket,
-            descriptor,
-            size if replacement is None else len(replacement),
-            ".json",
-            value=value,
-            has_value=carried,
-            replacement=replacement,
-        )
+        if found.replaced:
+            descriptor, size = self._written(text + b"\n")
+        return Checked(socket, descriptor, size, ".json", value=value, has_value=carried)
+
+    def _written(self, data: bytes) -> tuple[int, int]:
+        """As `_opened`, of what is kept instead of a file. In memory it would add up, output by output."""
+        with tempfile.TemporaryFile(dir=self._scratch) as file:
+            descriptor = os.dup(file.fileno())
+        self._open.callback(os.close, descriptor)
+        write_all(descriptor, data)
+        return descriptor, len(data)
 
     def _too_large_for_status(self, text: bytes, value: Any, *, carried: bool) -> str | None:
         """Why a value cannot be all that is left of its output: the value in status."""
@@ -203,7 +206,10 @@ class Inspection:
         name = socket.relative_path
         descriptor, size = self._there(socket, path)
         outcome = sandbox.run(
-            lambda: filetypes.problem(socket.kind, descriptor, size), self._bounds(), max_result=1 << 16
+            lambda: filetypes.problem(socket.kind, descriptor, size),
+            self._bounds(),
+            max_result=1 << 16,
+            descriptors=[descriptor],
         )
         match outcome.ending:
             case sandbox.Ending.DONE:
@@ -222,8 +228,8 @@ class Inspection:
             raise FindingError(messages.not_a_file(socket.relative_path, what))
         file, suffix = output_images.pick(socket.relative_path, list(self._tree.below(path)))
         descriptor, size = self._opened(file.path)
-        bounds = self._bounds(images.LIBRARY_BYTES)
-        image = output_images.check(socket, file, descriptor, self._settings.max_image_bytes, bounds)
+        limit = self._settings.max_image_bytes
+        image = output_images.check(socket, file, descriptor, limit, self._bounds())
         warnings = output_images.check_place(socket, file, image, self._inputs)
         return Checked(socket, descriptor, size, suffix, image=image, warnings=tuple(warnings))
 

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from algorithm_operator.api.job import ImageGeometry
+from algorithm_operator.contract import png as png_file
 from algorithm_operator.contract.report import MAX_PICTURE_BYTES, PALETTE
 from algorithm_operator.steps import images, planes
 from algorithm_operator.steps.planes import Plane
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 LONGEST = 320
 """The longest side of three planes, in pixels."""
-MAX_PIXELS = 32_000_000
+MAX_PIXELS = 24_000_000
 """Of a picture that is decoded as a whole."""
 _OVERLAY = 130
 """How much of a segment's colour is seen, of 255."""
@@ -105,10 +106,15 @@ def thumbnail(
 
 
 def given(png: bytes, scale: float) -> dict[str, Any]:
-    """A PNG that was drawn elsewhere, at `scale` times its size, as a picture."""
+    """A PNG that was drawn elsewhere, at `scale` times its size, as a picture.
+
+    :raises planes.NoPlanesError: it is too large to be shown.
+    """
     from PIL import Image
 
     with Image.open(io.BytesIO(png), formats=["PNG"]) as image:
+        if max(image.size) > png_file.MAX_SIDE or image.width * image.height > png_file.MAX_PIXELS:
+            raise planes.NoPlanesError("its picture is too large")
         width, height = (max(1, round(side / scale)) for side in image.size)
     return {"label": "", "png": base64.b64encode(png).decode(), "width": width, "height": height}
 

@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from algorithm_operator.api.kinds import PANIMG_KINDS, SocketKind
@@ -38,7 +38,8 @@ TEMPLATE_SECONDS, CHART_SECONDS, PREVIEW_SECONDS, ALL_SECONDS = 2.0, 30.0, 30.0,
 RESERVE_SECONDS = 10.0
 """Of the time for collecting, left for the manifest."""
 _THUMBNAILS: dict[str, list[str]] = {SocketKind.JPEG: ["JPEG"], SocketKind.PNG: ["PNG"]}
-_TEMPLATE_MEMORY, _PREVIEW_MEMORY = 192 * MIB, 320 * MIB
+_TEMPLATE_MEMORY, _PREVIEW_MEMORY = 192 * MIB, 256 * MIB
+"""Of the 512 MiB that collecting has; the rest is ours, and for what reports of many outputs hold."""
 
 
 class _NotShownError(Exception):
@@ -83,7 +84,7 @@ class Reporter:
             self._notes.append(f"{shown(socket.title, 64)} is not shown: {shown(str(error), 300)}.")
 
     def _results(self, each: Checked) -> str:
-        data, template = _content(each, self.settings.max_json_bytes), self.plan.result_template
+        data, template = _content(each), self.plan.result_template
         bounds = self._bounds(TEMPLATE_SECONDS, _TEMPLATE_MEMORY)
         if template is not None:
             try:
@@ -96,8 +97,8 @@ class Reporter:
         return str(self._child(lambda: _rendered(data, None), bounds, 4 * MAX_HTML_BYTES))
 
     def _chart(self, each: Checked) -> Preview:
-        data = _content(each, self.settings.max_json_bytes)
-        bounds = self._bounds(CHART_SECONDS, charts.DATA_BYTES, reserves=True)
+        data = _content(each)
+        bounds = replace(self._bounds(CHART_SECONDS, charts.DATA_BYTES), resident_bytes=charts.RESIDENT_BYTES)
         drawn = self._child(
             lambda: pictures.given(charts.png(data), charts.SCALE), bounds, 2 * MAX_PICTURE_BYTES
         )
@@ -115,7 +116,10 @@ class Reporter:
             formats = ["TIFF"]
         if formats is not None:
             made = self._child(
-                lambda: pictures.thumbnail(descriptor, formats, **drawn_as), bounds, 8 * MAX_PICTURE_BYTES
+                lambda: pictures.thumbnail(descriptor, formats, **drawn_as),
+                bounds,
+                8 * MAX_PICTURE_BYTES,
+                [descriptor],
             )
             return _preview(socket, made["pictures"])
         if socket.kind not in PANIMG_KINDS:
@@ -126,6 +130,7 @@ class Reporter:
                 lambda: pictures.orthogonal(descriptor, below, max_voxel_bytes=limit, **drawn_as),
                 bounds,
                 8 * MAX_PICTURE_BYTES,
+                [descriptor] if below is None else [descriptor, below],
             )
         name = shown(socket.overlay_of or "", 64)
         caption = f"Shown on {name}." if made["below"] else ""
@@ -155,17 +160,19 @@ class Reporter:
                     return os.path.join(folder, names[0])
         return None
 
-    def _bounds(self, seconds: float, memory: int, *, reserves: bool = False) -> Bounds:
-        return Bounds(memory, min(seconds, self.deadline - time.monotonic()), reserves=reserves)
+    def _bounds(self, seconds: float, memory: int) -> Bounds:
+        return Bounds(memory, min(seconds, self.deadline - time.monotonic()))
 
-    def _child(self, function: Callable[[], Any], bounds: Bounds, max_result: int) -> Any:
+    def _child(
+        self, function: Callable[[], Any], bounds: Bounds, max_result: int, descriptors: Sequence[int] = ()
+    ) -> Any:
         """What `function` returns.
 
         :raises _NotShownError: it did not, in time and memory.
         """
         if bounds.seconds < 1:
             raise _NotShownError("there was no time left for it")
-        outcome = sandbox.run(function, bounds, max_result)
+        outcome = sandbox.run(function, bounds, max_result, descriptors=descriptors)
         match outcome.ending:
             case Ending.DONE:
                 return outcome.value
@@ -188,17 +195,18 @@ def keep(folder: AttemptFolder | None, reporter: Reporter, checked: Sequence[Che
         return None
     try:
         report = reporter.made(checked)
+        data = wire(report) if report != Report() else None
     except Exception as error:
-        report = Report(notes=[f"The report could not be made: {shown(repr(error), 500)}"])
+        data = wire(Report(notes=[f"The report could not be made: {shown(repr(error), 500)}"]))
     try:
-        return folder.keep_bytes(REPORT, wire(report)) if report != Report() else None
+        return folder.keep_bytes(REPORT, data) if data is not None else None
     except OSError as error:
         print(f"there is no report: {os_message(error)}", file=sys.stderr, flush=True)
         return None
 
 
 def wire(report: Report) -> bytes:
-    """The report as report.json. What is too much of it gives way to a note, the largest preview first."""
+    """The report as _report.json. What is too much of it gives way to a note, the largest preview first."""
     while True:
         data = report.model_dump_json(by_alias=True, exclude_none=True).encode()
         if len(data) <= MAX_REPORT_BYTES:
@@ -220,8 +228,8 @@ def _rendered(data: bytes, template: str | None) -> str:
     return rendering.rendered(data, template)
 
 
-def _content(each: Checked, cap: int) -> bytes:
-    return each.replacement if each.replacement is not None else os.pread(each.descriptor, cap, 0)
+def _content(each: Checked) -> bytes:
+    return os.pread(each.descriptor, each.size, 0)
 
 
 def _preview(socket: PlannedSocket, drawn: Sequence[dict[str, Any]], caption: str = "") -> Preview:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,7 +66,7 @@ def check_file(
             return {"too_large": True}
         return inspect(os.pread(descriptor, size, 0), kind, cap, schema)
 
-    return _check(read_and_inspect, cap, bounds)
+    return _check(read_and_inspect, cap, bounds, [descriptor])
 
 
 def check_bytes(
@@ -76,8 +76,10 @@ def check_bytes(
     return _check(lambda: inspect(data, kind, cap, schema), cap, bounds)
 
 
-def _check(function: Callable[[], dict[str, Any]], cap: int, bounds: sandbox.Bounds) -> CheckedValue:
-    outcome = sandbox.run(function, bounds, max_result=4 * cap + 4096)
+def _check(
+    function: Callable[[], dict[str, Any]], cap: int, bounds: sandbox.Bounds, descriptors: Sequence[int] = ()
+) -> CheckedValue:
+    outcome = sandbox.run(function, bounds, max_result=4 * cap + 4096, descriptors=descriptors)
     match outcome.ending:
         case sandbox.Ending.DONE:
             return CheckedValue(**outcome.value)

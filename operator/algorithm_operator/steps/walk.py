@@ -14,6 +14,8 @@ from enum import Enum, auto
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 MAX_NAME = 255
 MAX_PATH = 1024
+MAX_PATHS = 32 * 1024**2
+"""Bytes of all paths of a tree together: they are kept in memory."""
 MAX_REFUSED = 64
 """How many refused entries are told one by one; the rest is counted."""
 
@@ -193,6 +195,7 @@ def scan(root: int, limits: Limits) -> Tree:
     """
     tree = Tree()
     device = os.fstat(root).st_dev
+    told = 0
     pending: list[tuple[bytes, int, Iterator[os.DirEntry[str]]]] = []
 
     def enter(path: bytes, descriptor: int) -> None:
@@ -214,6 +217,12 @@ def scan(root: int, limits: Limits) -> Tree:
             tree.entries += 1
             name = os.fsencode(entry.name)
             path = folder + b"/" + name if folder else name
+            told += len(path)
+            if told > MAX_PATHS:
+                tree.refuse(
+                    b"", Problem.TREE, f"the paths of its entries have more than {MAX_PATHS} bytes in all"
+                )
+                break
             below = _look(tree, descriptor, name, path, device, limits, depth=len(pending))
             if below is not None:
                 enter(path, below)

@@ -92,7 +92,7 @@ def test_nothing_is_wrong() -> None:
         ),
         (
             "slug: t1-mri, kind: Image",
-            "slug: generic-medical-image, schema: {type: object}",
+            "slug: ct-image, schema: {type: object}",
             "spec.interfaces[0].inputs[0]: relativePath, schema, overlaySegments of a common socket are known",
         ),
         ("memory: 8G", "memory: 8 GB", '"8 GB" does not have the form'),

@@ -91,8 +91,29 @@ PROBLEMS: dict[str, tuple[dict[str, Any], str]] = {
     "deep inside": ({"properties": {"a": {"minimum": "1"}}}, 'at "/properties/a/minimum": '),
     "no regular expression": ({"pattern": "(a"}, 'at "/pattern": the pattern "(a" is no regular expression.'),
     "a pattern of parentheses": ({"pattern": "(" * 5000 + ")" * 5000}, "pattern"),
+    "a pattern of very many": (
+        {"pattern": "a{99999999999}"},
+        "one of its patterns repeats something too often.",
+    ),
+    "a pattern of very many digits": ({"pattern": f"a{{{'9' * 5000}}}"}, "repeats something too often."),
+    "a pattern that takes long to compile": (
+        {"items": {"pattern": "(?i:" + r"[\x00-\uffff]" * 1900 + ")"}},
+        "has flags or a comment in it, which JSON Schema does not know",
+    ),
+    "patterns of very many sets": (
+        {"patternProperties": {r"[^\w\x80-\uffff]" * 65: {"pattern": "[a]" * 64}}},
+        "its patterns have more than 128 sets of characters.",
+    ),
+    "flags after sets": ({"pattern": r"[]\](?i]\[\\(?i)a"}, "has flags"),
+    "flags of a property's name": ({"patternProperties": {"(?-i:a)": {}}}, 'pattern "(?-i:a)" has flags'),
+    "a comment that hides flags": ({"pattern": "(?#[)(?i)[a]"}, "has flags or a comment"),
     "control characters": ({"type": "\u202e\n"}, r"\u202e"),
 }
+
+
+@pytest.mark.parametrize("pattern", [r"(?:a)(?=b)(?!c)(?<=d)(?<!e)", "[(?i)]", r"\(?i", "[](?i]", r"[\](?i]"])
+def test_patterns_without_flags(pattern: str) -> None:
+    assert schema_problem({"pattern": pattern, "properties": {"pattern": {"type": "string"}}}) is None
 
 
 @pytest.mark.parametrize(("schema", "says"), PROBLEMS.values(), ids=PROBLEMS)

@@ -22,6 +22,7 @@ def png(size: tuple[int, int] = (3, 2), text: str | None = None) -> bytes:
 
 
 HUGE = chunk(b"IHDR", struct.pack(">IIBBBBB", MAX_SIDE + 1, 1, 8, 0, 0, 0, 0))
+WIDE = chunk(b"IHDR", struct.pack(">IIBBBBB", 4001, 4000, 8, 0, 0, 0, 0))
 SIGNATURE, IEND = png()[:8], chunk(b"IEND", b"")
 
 
@@ -41,6 +42,7 @@ def test_a_picture_stays_and_what_comes_along_goes() -> None:
         png() + b"<script>",
         png().replace(b"IDAT", b"IDAU"),
         SIGNATURE + HUGE + chunk(b"IDAT", b"x") + IEND,
+        SIGNATURE + WIDE + chunk(b"IDAT", b"x") + IEND,
         SIGNATURE + chunk(b"IHDR", b"") + chunk(b"IDAT", b"x") + IEND,
         SIGNATURE + chunk(b"IDAT", b"x") + IEND,
         png()[:33] + chunk(b"EVIL", b"x") + png()[33:],

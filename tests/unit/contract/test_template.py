@@ -34,6 +34,8 @@ def test_templates(text: str) -> None:
         ("{{ results is evil }}", 'line 1: there is no test "evil"'),
         ("{{ " + "(" * 5000, "it is no Jinja template"),
         ("{{ " + "9" * 5000 + " }}", "it is no Jinja template that can be read"),
+        ("{{ a" + ".a" * 8000 + " }}", "it is no Jinja template that can be read"),
+        ("{{ a" + "|e" * 8000 + " }}", "it is no Jinja template that can be read"),
         ("{% \x1b[31m %}", "it is no Jinja template: line 1: "),
     ],
     ids=[

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,9 +17,10 @@ from algorithm_operator.steps.settings import StepSettings
 
 @dataclass
 class Inspected:
-    """What came of it: valid outputs by slug, and the messages of findings by slug."""
+    """What came of it: valid outputs by slug, what would be kept of them, and the messages of findings by slug."""
 
     checked: dict[str, Checked]
+    kept: dict[str, bytes]
     findings: dict[str, str]
     undeclared: Undeclared
 
@@ -38,12 +40,18 @@ def inspected(
 ) -> Inspected:
     """Inspect `output` against `sockets`. Descriptors of what was checked are closed by then."""
     inspection = Inspection(
-        str(output), StepSettings(**settings), inputs or {}, time.monotonic() + 30, keeps_files=keeps_files
+        str(output),
+        str(output.parent),
+        StepSettings(**settings),
+        inputs or {},
+        time.monotonic() + 30,
+        keeps_files=keeps_files,
     )
     try:
         checked, findings = inspection.check(list(sockets))
         return Inspected(
             {each.socket.slug: each for each in checked},
+            {each.socket.slug: os.pread(each.descriptor, each.size, 0) for each in checked},
             {each.slug: each.message for each in findings},
             inspection.undeclared(),
         )

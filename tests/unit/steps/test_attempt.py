@@ -66,7 +66,7 @@ def test_a_whole_attempt(attempt: Attempt) -> None:
     assert hashlib.sha256(stored["manifest.json"]).hexdigest() == collected.manifest_sha256
     assert set(stored) == {
         "manifest.json",
-        "report.json",
+        "_report.json",
         "tissues.mha",
         "results.json",
         "logs/stdout.log",

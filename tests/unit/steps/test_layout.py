@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import SimpleITK
 
+from algorithm_operator.api.interface import OverlaySegment
 from algorithm_operator.api.kinds import SocketKind
 from algorithm_operator.contract.exits import STAGE_BAD_INPUT, STAGE_RETRY
 from algorithm_operator.contract.kinds import KINDS
@@ -156,6 +157,57 @@ def test_metaimage_of_two_files(case: Case) -> None:
     assert record.sha256 == sha256(only(case.staged).read_bytes())
 
 
+SEGMENTS = [OverlaySegment(name="CSF", voxel_value=1)]
+UNKNOWN = (
+    "The valid voxel values for this segmentation are: {0, 1}. This segmentation is invalid as it contains the voxel "
+    "values: {7}."
+)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "dtype", "highest", "refusal"),
+    [
+        pytest.param(".nii.gz", "uint8", 1, None, id="converted"),
+        pytest.param(".nii.gz", "int16", 7, UNKNOWN, id="converted, with a value too many"),
+        pytest.param(".nii.gz", "float32", 1, "ensure the voxel values are integers", id="of fractions"),
+        pytest.param(".mhd", "uint8", 1, None, id="put together"),
+        pytest.param(".mhd", "int16", 7, UNKNOWN, id="put together, with a value too many"),
+    ],
+)
+def test_the_voxels_of_a_segmentation(
+    case: Case, suffix: str, dtype: str, highest: int, refusal: str | None
+) -> None:
+    folder = case.add("Segmentation", "case-1/", overlay_segments=SEGMENTS)
+    folder.mkdir()
+    voxels = np.zeros((2, 3, 4), dtype)
+    voxels[1, 1, 1] = highest
+    sitk.WriteImage(sitk.GetImageFromArray(voxels), folder / f"mask{suffix}", useCompression=True)
+    if refusal is None:
+        (record,) = case.lay_out()
+        assert record.sha256 == sha256(only(case.staged).read_bytes())
+    else:
+        message = case.refusal()
+        assert message.startswith('Input "given" is not valid: "case-1/mask')
+        assert refusal in message
+
+
+def test_a_segmentation_as_tiff_needs_the_tags_of_its_range(case: Case) -> None:
+    case.add("Segmentation", "mask.tif", overlay_segments=SEGMENTS).write_bytes(tiff())
+    assert "minimum and maximum voxel values set as tags" in case.refusal()
+
+
+def test_the_same_image_is_the_same_bytes_in_every_job(case: Case, tmp_path: Path) -> None:
+    """Its sha256 is part of what a result is identified by, and is that of what the algorithm reads."""
+    nifti = tmp_path / "t1.nii.gz"
+    sitk.WriteImage(volume(), nifti)
+    for slug, path in (("first", "t1.nii.gz"), ("second", "again.nii.gz")):
+        case.add("Image", path, slug).write_bytes(nifti.read_bytes())
+    dicom.series(case.add("Image", "series/", "third"), dicom.volume(), names=["a", "b", "c", "d"])
+    dicom.series(case.add("Image", "again/", "fourth"), dicom.volume(), names=["d", "b", "a", "c"])
+    first, second, third, fourth = case.lay_out()
+    assert first.sha256 == second.sha256 != third.sha256 == fourth.sha256
+
+
 def test_a_dicom_series_becomes_one_mha(case: Case) -> None:
     voxels = dicom.volume()
     dicom.series(case.add("Image", "case-1/"), voxels, names=["c", "a", "d", "b"])
@@ -217,6 +269,19 @@ def test_a_jpeg_by_its_other_name(case: Case) -> None:
     case.add("Thumbnail jpg", "a.jpg").write_bytes(FILES[SocketKind.JPEG])
     case.lay_out()
     assert list(case.staged) == ["given.jpeg"]
+
+
+def test_every_input_that_is_refused_is_told(case: Case) -> None:
+    case.add("Image", "t1.mha", "t1").write_bytes(b"no image")
+    case.add("Float", "there.json", "fine").write_text("1")
+    case.add("Float", "threshold.json", "threshold").write_text('"much"')
+    case.add("Float", "missing.json", "missing")
+    message = case.refusal()
+    assert message.startswith('Input "t1" is not valid: "t1.mha": ')
+    assert (
+        ' Input "threshold" is not valid: "threshold.json" of DataStore cases: JSON does not fulfill schema: instance '
+        'is not a number. Input "missing": "missing.json" does not exist in DataStore cases.' in message
+    )
 
 
 def test_two_files_for_one(case: Case) -> None:
@@ -292,7 +357,7 @@ def test_an_image_of_5_dimensions_is_named(case: Case) -> None:
 
 
 def crash(*_: Any) -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
+    os.kill(os.getpid(), signal.SIGSEGV)
 
 
 def hang(*_: Any) -> None:
@@ -306,7 +371,7 @@ def fill(*_: Any) -> None:
 @pytest.mark.parametrize(
     ("reader", "expected"),
     [
-        (crash, "could not be read: its reader ended badly (ended by SIGKILL); is it damaged?"),
+        (crash, "could not be read: its reader ended badly (ended by SIGSEGV); is it damaged?"),
         (hang, "could not be read within 1 seconds"),
         (fill, "is too large to process with the memory that the Algorithm has"),
     ],

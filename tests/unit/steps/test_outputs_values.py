@@ -65,9 +65,11 @@ def test_json_that_cannot_be_taken(tmp_path: Path, text: str | bytes | None, mes
 
 def test_nan_is_null_where_the_schema_takes_null(tmp_path: Path) -> None:
     write(tmp_path, "out.json", '{"auc": NaN}')
-    out = inspected(tmp_path, planned("out", "Anything")).checked["out"]
+    found = inspected(tmp_path, planned("out", "Anything"))
+    out = found.checked["out"]
     assert out.value == {"auc": None}
-    assert out.replacement == b'{"auc":null}\n'
+    assert found.kept["out"] == b'{"auc":null}\n'
+    assert out.size == len(found.kept["out"])
     write(tmp_path, "out.json", "NaN")
     assert "is not valid" in inspected(tmp_path, planned("out", "Float")).message
 

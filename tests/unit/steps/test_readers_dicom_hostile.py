@@ -105,7 +105,7 @@ def test_more_pixels_than_bytes_can_hold_are_not_allocated(tmp_path: Path, synta
     path = write(tmp_path / "x", data, syntax)
 
     with given([path]) as files:
-        outcome = sandbox.run(lambda: _words(files[0]), BOUNDS)
+        outcome = sandbox.run(lambda: _words(files[0]), BOUNDS, descriptors=[files[0].descriptor])
     assert outcome.ending is sandbox.Ending.DONE, outcome
     assert "promises 3600000000 bytes of pixels" in outcome.value
 
@@ -129,7 +129,8 @@ def test_a_deflate_bomb_ends_in_the_sandbox(tmp_path: Path) -> None:
     )
     path.write_bytes(raw[:at] + head + 256 * mebibyte + squeeze.flush())
     with given([path]) as files:
-        outcome = sandbox.run(lambda: str(dicom.read(files)), replace(BOUNDS, memory_bytes=128 * MIB))
+        bounds, held = replace(BOUNDS, memory_bytes=128 * MIB), [files[0].descriptor]
+        outcome = sandbox.run(lambda: str(dicom.read(files)), bounds, descriptors=held)
     assert outcome.ending is sandbox.Ending.OUT_OF_MEMORY
 
 

@@ -19,7 +19,7 @@ from algorithm_operator.api.interface import OverlaySegment
 from algorithm_operator.contract.plan import PlannedInput, PlannedSocket
 from algorithm_operator.contract.png import drawable
 from algorithm_operator.contract.report import MAX_REPORT_BYTES, Picture, Preview, Report
-from algorithm_operator.steps import reporting
+from algorithm_operator.steps import pictures, planes, reporting
 from algorithm_operator.steps.commit import AttemptFolder
 from algorithm_operator.steps.outputs import Checked
 from algorithm_operator.steps.reporting import RESERVE_SECONDS, Reporter, wire
@@ -244,7 +244,7 @@ def test_a_chart(outputs: Outputs) -> None:
         ({**CHART, "layer": [{"mark": {"type": "image", "url": "x"}}]}, "it takes data from a URL"),
         ([], "it is no object"),
         ({"mark": 3}, "it is no Vega-Lite specification that can be drawn"),
-        ({**CHART, "data": {"sequence": {"start": 0, "stop": 10**9}}}, "ended by SIG"),
+        ({**CHART, "data": {"sequence": {"start": 0, "stop": 10**9}}}, "memory"),
     ],
     ids=["data of a host", "data of a file", "a picture of a host", "a list", "no mark", "too large"],
 )
@@ -255,6 +255,14 @@ def test_a_chart_that_cannot_be_drawn_is_a_note(outputs: Outputs, chart: Any, wh
     (note,) = report.notes
     assert note.startswith("volumes is not shown: ")
     assert why in note
+
+
+def test_a_chart_that_nobody_could_hold_is_not_shown() -> None:
+    drawn = io.BytesIO()
+    Image.new("1", (4001, 4000)).save(drawn, "PNG")
+    assert drawable(drawn.getvalue()) is None
+    with pytest.raises(planes.NoPlanesError, match="its picture is too large"):
+        pictures.given(drawn.getvalue(), 2.0)
 
 
 @pytest.mark.parametrize(
@@ -299,6 +307,18 @@ def test_a_report_that_breaks_is_a_report_of_that(
     assert kept is not None
     assert "of our own" in attempt.stored()[kept.path].decode()
     assert reporting.keep(None, outputs.reporter, []) is None
+    folder.close()
+
+
+def test_a_report_that_is_no_text_is_a_report_of_that(
+    outputs: Outputs, monkeypatch: pytest.MonkeyPatch, attempt: Attempt
+) -> None:
+    """As only a child could answer that is not ours any more."""
+    monkeypatch.setattr(Reporter, "made", lambda *_: Report.model_construct(results_html="\ud800", notes=[]))
+    folder = AttemptFolder(attempt.roots.store)
+    kept = reporting.keep(folder, outputs.reporter, [])
+    assert kept is not None
+    assert "The report could not be made" in attempt.stored()[kept.path].decode()
     folder.close()
 
 

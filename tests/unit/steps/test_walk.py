@@ -66,6 +66,17 @@ def test_bounds(tmp_path: Path) -> None:
         assert tree.refused[-1].path == b""
 
 
+def test_long_paths_are_not_kept_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(walk, "MAX_PATHS", 1000)
+    for number in range(6):
+        (tmp_path / f"{number}{'x' * 199}").touch()
+    with root_of(tmp_path) as root:
+        tree = walk.scan(root, Limits())
+    assert len(tree.files) == 5
+    assert "have more than 1000 bytes in all" in tree.refused[-1].why
+    assert tree.refused_at(b"images/out")
+
+
 def test_opens_only_plain_files_below_the_root(tmp_path: Path) -> None:
     inside, outside = tmp_path / "inside", tmp_path / "outside"
     (inside / "folder").mkdir(parents=True)

@@ -10,24 +10,35 @@ from algorithm_operator.api.job import ImageGeometry
 from algorithm_operator.contract.inputs_json import StagedImage, StagedInput
 from algorithm_operator.contract.manifest import Conversion
 from algorithm_operator.contract.plan import PlannedSocket
+from algorithm_operator.steps import images, socket_images
 from algorithm_operator.steps.failures import bad_input, try_again
-from algorithm_operator.steps.layout.laid import Laid, Layout, bounds, image_name, image_pk, read, record
+from algorithm_operator.steps.layout.laid import (
+    Laid,
+    Layout,
+    bounds,
+    described,
+    image_name,
+    image_pk,
+    read,
+    record,
+)
 from algorithm_operator.steps.metaimage import MAX_HEADER
 from algorithm_operator.steps.readers import formats, writing
 from algorithm_operator.steps.readers.reading import Given, Kept, Read, Unreadable
+from algorithm_operator.steps.socket_images import MHA
 from algorithm_operator.steps.sources import Source
 
 
 def lay_out(layout: Layout, socket: PlannedSocket, sources: Sequence[Source]) -> Laid:
     """Stage the one image that the files are.
 
-    :raises StepError: they are not one image that can be read.
+    :raises StepError: they are not one image that can be read, or none of its socket's.
     """
     pk = image_pk(layout, socket)
     target = f"{socket.relative_path}/{pk}"
     limit = layout.settings.max_image_bytes
     files = [Given(source.path, source.descriptor, source.size) for source in sources]
-    where = layout.folder.place(f"{target}.mha")
+    where = layout.folder.place(target + MHA)
     with tempfile.TemporaryDirectory(dir=layout.scratch) as scratch:
         found = read(
             socket,
@@ -40,17 +51,42 @@ def lay_out(layout: Layout, socket: PlannedSocket, sources: Sequence[Source]) ->
         raise bad_input(socket.slug, found["unreadable"])
     if "unwritten" in found:
         raise try_again(f'Input "{socket.slug}": {found["unwritten"]}')
-    if (kept := found["kept"]) is None:
-        stored = layout.folder.adopt(f"{target}.mha")
+    kept = found["kept"]
+    suffix = kept["suffix"] if kept is not None else MHA
+    if kept is None:
+        stored = layout.folder.adopt(target + suffix)
     else:
         header = kept["header"].encode("latin-1")
-        stored = layout.folder.copy(target + kept["suffix"], sources[kept["file"]], header)
+        stored = layout.folder.copy(target + suffix, sources[kept["file"]], header)
+    if socket_images.is_choosy(socket):
+        _judge(layout, socket, sources, target, suffix)
     geometry = ImageGeometry.model_validate(found["geometry"]) if found["geometry"] else None
     conversion = Conversion.model_validate(found["conversion"])
     return Laid(
         record(socket, sources, stored, image=geometry, conversion=conversion),
         StagedInput(socket, image=StagedImage(pk=pk, name=image_name(sources))),
     )
+
+
+def _judge(
+    layout: Layout, socket: PlannedSocket, sources: Sequence[Source], target: str, suffix: str
+) -> None:
+    """Check what is staged as an output of that socket would be.
+
+    :raises StepError: it is none of its socket's.
+    """
+    limit = layout.settings.max_image_bytes
+    with layout.folder.opened(target + suffix) as descriptor:
+        found = read(
+            socket,
+            sources,
+            lambda: socket_images.inspect(socket, descriptor, suffix, limit),
+            bounds(layout, sources),
+            before=images.preload,
+            staged=descriptor,
+        )
+    if problem := found.get("invalid") or found.get("unreadable"):
+        raise bad_input(socket.slug, f"{described(sources)}: {problem}")
 
 
 def _convert(files: Sequence[Given], max_voxel_bytes: int, scratch: str, target: str) -> dict[str, Any]:

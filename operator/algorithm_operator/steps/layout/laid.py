@@ -14,11 +14,12 @@ from algorithm_operator.contract.plan import PlannedSocket
 from algorithm_operator.steps import sandbox
 from algorithm_operator.steps.failures import StepError, bad_input
 from algorithm_operator.steps.layout.folder import InputFolder, Stored
-from algorithm_operator.steps.settings import StepSettings
+from algorithm_operator.steps.settings import MIB, StepSettings
 from algorithm_operator.steps.sources import Source
 
-_MEMORY_SHARE = 0.8
-"""Of the container's memory; the rest is for us and for what the kernel counts in it."""
+_MEMORY_SHARE, _OWN_MEMORY = 0.8, 160 * MIB
+"""How much of the container's memory a child may use, and what it always leaves for us, for libraries and for what the
+kernel counts in it."""
 _FEW_FILES = 256
 
 
@@ -76,7 +77,8 @@ def image_name(sources: Sequence[Source]) -> str:
 def bounds(layout: Layout, sources: Sequence[Source], file_bytes: int = 0) -> sandbox.Bounds:
     """What a child may use that reads these files, and writes files of at most `file_bytes` each."""
     settings = layout.settings
-    memory = max(settings.check_memory_bytes, int(settings.stage_memory_bytes * _MEMORY_SHARE))
+    whole = settings.stage_memory_bytes
+    memory = max(settings.check_memory_bytes, min(int(whole * _MEMORY_SHARE), whole - _OWN_MEMORY))
     return sandbox.Bounds(memory, settings.read_seconds, _FEW_FILES + len(sources), file_bytes)
 
 
@@ -86,12 +88,16 @@ def read(
     function: Callable[[], Any],
     limit: sandbox.Bounds,
     before: Callable[[], None] | None = None,
+    staged: int | None = None,
 ) -> Any:
-    """What `function` gives back in a child that parses these files; `before` see `sandbox.run`.
+    """What `function` gives back in a child that parses these files, or what was `staged` of them (a descriptor).
+
+    `before` see `sandbox.run`.
 
     :raises StepError: it took too much memory or time, or crashed.
     """
-    outcome = sandbox.run(function, limit, before=before)
+    descriptors = [staged] if staged is not None else [source.descriptor for source in sources]
+    outcome = sandbox.run(function, limit, before=before, descriptors=descriptors)
     if outcome.ending is sandbox.Ending.DONE:
         return outcome.value
     raise _failed(socket, described(sources), outcome, limit)
