@@ -69,7 +69,7 @@ def schema_problem(schema: dict[str, Any]) -> str | None:
         return f"it is nested deeper than {_MAX_DEPTH} levels."
     if (size := schema_bytes(schema_text(schema))) > MAX_SCHEMA_BYTES:
         return f"it has {size} bytes, more than {MAX_SCHEMA_BYTES}."
-    if sum(1 for _ in _parts(schema)) > MAX_PARTS:
+    if sum(1 for _ in _nodes(schema, enums=False)) > MAX_PARTS:
         return f"it has more than {MAX_PARTS} parts."
     return _problem(schema_text(schema))
 
@@ -159,26 +159,16 @@ def _dangling(schema: dict[str, Any], draft: type[Validator], references: list[s
     return None
 
 
-def _parts(schema: Any) -> Iterator[Any]:
-    """As `_nodes`, without what enums hold: that is not looked at."""
-    left = [schema]
-    while left:
-        node = left.pop()
-        yield node
-        if isinstance(node, dict):
-            left.extend(each for key, each in node.items() if key != "enum" or not isinstance(each, list))
-        elif isinstance(node, list):
-            left.extend(node)
-
-
-def _nodes(value: Any) -> Iterator[Any]:
-    """Every part of a JSON value, itself included. Not by recursion: values may be deep."""
+def _nodes(value: Any, *, enums: bool = True) -> Iterator[Any]:
+    """Every part of a JSON value, itself included, or all but what enums hold. Not by recursion: values may be deep."""
     left = [value]
     while left:
         node = left.pop()
         yield node
         if isinstance(node, dict):
-            left.extend(node.values())
+            left.extend(
+                each for key, each in node.items() if enums or key != "enum" or not isinstance(each, list)
+            )
         elif isinstance(node, list):
             left.extend(node)
 
