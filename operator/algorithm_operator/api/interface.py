@@ -158,7 +158,7 @@ class Socket(Model):
         Field(
             alias="schema",
             description="A JSON schema (draft 7, 6 or 4; no remote references) that values must fulfil besides that "
-            "of their kind. 32 KiB for all sockets of an interface.",
+            "of their kind. 32 KiB for all sockets of an Algorithm.",
             json_schema_extra={"type": "object", "x-kubernetes-preserve-unknown-fields": True},
         ),
     ] = None

@@ -12,7 +12,12 @@ from algorithm_operator.api.algorithm import AlgorithmSpec
 from algorithm_operator.api.interface import Interface, OverlaySegment, Socket
 from algorithm_operator.api.kinds import OVERLAY_KINDS
 from algorithm_operator.api.text import quoted
-from algorithm_operator.contract.customschemas import MAX_SCHEMA_BYTES, schema_bytes, schema_problem
+from algorithm_operator.contract.customschemas import (
+    MAX_SCHEMA_BYTES,
+    schema_bytes,
+    schema_problem,
+    schema_text,
+)
 from algorithm_operator.contract.failure import FAILURE
 from algorithm_operator.contract.interfaces import input_slugs
 from algorithm_operator.contract.kinds import KINDS, Form, Kind, SuperKind
@@ -35,6 +40,11 @@ def spec_problems(spec: AlgorithmSpec) -> list[str]:
 
 def _problems(spec: AlgorithmSpec) -> Iterator[str]:
     seen: dict[str, Socket] = {}
+    every = [socket for interface in spec.interfaces for socket in [*interface.inputs, *interface.outputs]]
+    schemas = {(each.slug, schema_text(each.schema_)) for each in every}
+    total = sum(schema_bytes(text) for _, text in schemas)
+    if total > MAX_SCHEMA_BYTES:  # then none of them is looked at
+        yield f"The schemas of its sockets have {total} bytes together, more than {MAX_SCHEMA_BYTES}."
     for number, interface in enumerate(spec.interfaces):
         for other in spec.interfaces[:number]:
             if input_slugs(other) == input_slugs(interface):
@@ -42,7 +52,7 @@ def _problems(spec: AlgorithmSpec) -> Iterator[str]:
                     f"Interfaces {quoted(other.name)} and {quoted(interface.name)} have the same inputs; "
                     "a job could not tell them apart."
                 )
-        for problem in _interface_problems(interface):
+        for problem in _interface_problems(interface, schemas=total <= MAX_SCHEMA_BYTES):
             yield f"Interface {quoted(interface.name)}: {problem}"
         for socket in [*interface.inputs, *interface.outputs]:
             known = seen.setdefault(socket.slug, socket)
@@ -53,7 +63,7 @@ def _problems(spec: AlgorithmSpec) -> Iterator[str]:
                 )
 
 
-def _interface_problems(interface: Interface) -> Iterator[str]:
+def _interface_problems(interface: Interface, *, schemas: bool) -> Iterator[str]:
     for sockets, word in ((interface.inputs, "input"), (interface.outputs, "output")):
         slugs = [socket.slug for socket in sockets]
         yield from (
@@ -62,7 +72,10 @@ def _interface_problems(interface: Interface) -> Iterator[str]:
             if slugs.count(slug) > 1
         )
         for socket in sockets:
-            yield from (f"{word} {quoted(socket.slug)}: {problem}" for problem in _socket_problems(socket))
+            yield from (
+                f"{word} {quoted(socket.slug)}: {problem}"
+                for problem in _socket_problems(socket, schemas=schemas)
+            )
         yield from _collisions(sockets)
     for slug in sorted(input_slugs(interface) & {socket.slug for socket in interface.outputs}):
         yield f"{quoted(slug)} is both an input and an output; give one of them another slug."
@@ -79,10 +92,6 @@ def _interface_problems(interface: Interface) -> Iterator[str]:
             )
         if why := _overlay_problem(socket, interface):
             yield f"output {quoted(socket.slug)}: {why}"
-    every = [*interface.inputs, *interface.outputs]
-    total = sum(schema_bytes(socket.schema_) for socket in every)
-    if total > MAX_SCHEMA_BYTES:
-        yield f"the schemas of its sockets have {total} bytes together, more than {MAX_SCHEMA_BYTES}."
 
 
 def _for_outputs(socket: Socket) -> Iterator[str]:
@@ -113,7 +122,7 @@ def _overlay_problem(socket: Socket, interface: Interface) -> str | None:
     return None
 
 
-def _socket_problems(socket: Socket) -> Iterator[str]:
+def _socket_problems(socket: Socket, *, schemas: bool) -> Iterator[str]:
     if socket.slug in RESERVED_SLUGS:
         yield "this slug is reserved at Grand Challenge, for evaluations; give it another one."
     kind = KINDS.get(socket.kind)
@@ -127,7 +136,7 @@ def _socket_problems(socket: Socket) -> Iterator[str]:
     if socket.schema_ is not None:
         if kind.form is not Form.JSON:
             yield f"kind {kind.label} has no schema; that is for kinds that are JSON."
-        elif why := schema_problem(socket.schema_):
+        elif schemas and (why := schema_problem(socket.schema_)):
             yield f"schema: {why}"
     if socket.store_in_status and kind.super_kind is not SuperKind.VALUE:
         yield (

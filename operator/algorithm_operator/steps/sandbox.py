@@ -2,8 +2,8 @@
 
 What comes back is JSON through a pipe, bounded; a child that crashes, hangs or runs out of memory is an answer too.
 The child is a fork: no thread of the caller may hold a lock meanwhile. Of the caller's descriptors it has those that it
-is given. Where the container's memory ends, the kernel takes the child first; but most kubelets have it take the whole
-container (cgroup v2's memory.oom.group), so the bounds of children must leave room for their parent.
+is given. Where the container's memory ends, the kernel takes the child first; but a kubelet may have it take the whole
+container (memory.oom.group, the default with cgroup v2), so the bounds of children leave room for their parent.
 """
 
 from __future__ import annotations

@@ -104,6 +104,11 @@ PROBLEMS: dict[str, tuple[dict[str, Any], str]] = {
         {"patternProperties": {r"[^\w\x80-\uffff]" * 65: {"pattern": "[a]" * 64}}},
         "its patterns have more than 128 sets of characters.",
     ),
+    "very many parts": ({"items": [0] * 4000}, "it has more than 4000 parts."),
+    "very many parts as an enum that is none": (
+        {"properties": {"enum": {"items": [0] * 4000}}},
+        "4000 parts",
+    ),
     "flags after sets": ({"pattern": r"[]\](?i]\[\\(?i)a"}, "has flags"),
     "flags of a property's name": ({"patternProperties": {"(?-i:a)": {}}}, 'pattern "(?-i:a)" has flags'),
     "a comment that hides flags": ({"pattern": "(?#[)(?i)[a]"}, "has flags or a comment"),

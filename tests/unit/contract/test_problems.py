@@ -142,7 +142,7 @@ PROBLEMS = {
                 [socket("out", schema={"title": "x" * 20_000})],
             )
         ),
-        'Interface "i0": the schemas of its sockets have 40024 bytes together, more than 32768.',
+        "The schemas of its sockets have 40024 bytes together, more than 32768.",
     ),
     "a large kind in status": (
         spec(([socket()], [socket("out", "Multiple points", storeInStatus=True)])),

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from algorithm_operator.api.text import shown
 from algorithm_operator.cli.push.archive import Archive, ArchiveError, Layer
 
 _CHUNK = 1024 * 1024
@@ -52,13 +53,15 @@ def prepared(archive: Archive, layer: Layer, report: Callable[[int], None]) -> I
             with gzip.GzipFile(filename="", mode="wb", fileobj=file, compresslevel=_LEVEL, mtime=0) as packed:
                 digest = read.copy(packed)
             if digest != layer.diff_id:
-                raise ArchiveError(f"Layer {layer.diff_id[:19]}… of the container image file is damaged.")
+                raise ArchiveError(
+                    f"Layer {shown(layer.diff_id, 19)} of the container image file is damaged."
+                )
         else:
             digest = read.copy(file)
             if layer.name.startswith("blobs/sha256/") and not layer.name.endswith(
                 digest.removeprefix("sha256:")
             ):
-                raise ArchiveError(f"Layer {layer.name[:25]}… of the container image file is damaged.")
+                raise ArchiveError(f"Layer {shown(layer.name, 25)} of the container image file is damaged.")
         file.flush()
         size = file.tell()
         file.seek(0)
