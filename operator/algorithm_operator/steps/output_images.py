@@ -14,8 +14,6 @@ from algorithm_operator.steps.failures import FindingError
 from algorithm_operator.steps.socket_images import MHA, TIF
 
 _SUFFIXES = {b".mha": MHA, b".tif": TIF, b".tiff": TIF}
-_COMPONENTS = (1, 3, 4)
-"""Numbers a voxel: grey, RGB, RGBA."""
 _TOLD = 3
 """Files that are named, of those that are no images."""
 
@@ -75,9 +73,8 @@ def check(
     if "invalid" in found:
         raise FindingError(messages.image_invalid(name, found["invalid"]), where)
     image = images.geometry(found["geometry"])
-    if image.components not in _COMPONENTS:
-        why = f"{quoted(file.path, 128)} has {image.components} numbers a voxel; an image has 1, 3 or 4"
-        raise FindingError(messages.no_image(name, why), where)
+    if problem := socket_images.colour_problem(image):
+        raise FindingError(messages.no_image(name, f"{quoted(file.path, 128)} {problem}"), where)
     return image
 
 

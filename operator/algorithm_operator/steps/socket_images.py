@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
+from algorithm_operator.api.job import ImageGeometry
 from algorithm_operator.api.kinds import SocketKind
 from algorithm_operator.contract import messages
 from algorithm_operator.contract.plan import PlannedSocket
 from algorithm_operator.steps import images, tiff_images
 
 MHA, TIF = ".mha", ".tif"
+_COMPONENTS = (1, 3, 4)
+"""Numbers a voxel: grey, RGB, RGBA."""
 _INSPECT = {MHA: images.inspect, TIF: tiff_images.inspect}
+
+
+def colour_problem(image: ImageGeometry) -> str | None:
+    """What its file has that no image has, or None."""
+    if image.components in _COMPONENTS:
+        return None
+    return f"has {image.components} numbers a voxel; an image has 1, 3 or 4"
 
 
 def is_choosy(socket: PlannedSocket) -> bool:

@@ -191,6 +191,16 @@ def test_the_voxels_of_a_segmentation(
         assert refusal in message
 
 
+@pytest.mark.parametrize("suffix", [".mha", ".nrrd"])
+def test_two_numbers_a_voxel_are_no_image(case: Case, suffix: str) -> None:
+    file = case.add("Image", f"t1{suffix}").with_suffix(suffix)
+    sitk.WriteImage(sitk.GetImageFromArray(np.zeros((2, 3, 4, 2), "uint8"), isVector=True), file)
+    file.rename(file.with_suffix(""))
+    assert case.refusal() == (
+        f'Input "given" is not valid: "t1{suffix}" of DataStore cases has 2 numbers a voxel; an image has 1, 3 or 4.'
+    )
+
+
 def test_a_segmentation_as_tiff_needs_the_tags_of_its_range(case: Case) -> None:
     case.add("Segmentation", "mask.tif", overlay_segments=SEGMENTS).write_bytes(tiff())
     assert "minimum and maximum voxel values set as tags" in case.refusal()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Sequence
 from typing import Any
@@ -12,6 +13,7 @@ from algorithm_operator.contract.manifest import Conversion
 from algorithm_operator.contract.plan import PlannedSocket
 from algorithm_operator.steps import images, socket_images
 from algorithm_operator.steps.failures import bad_input, try_again
+from algorithm_operator.steps.layout.folder import Stored
 from algorithm_operator.steps.layout.laid import (
     Laid,
     Layout,
@@ -51,16 +53,12 @@ def lay_out(layout: Layout, socket: PlannedSocket, sources: Sequence[Source]) ->
         raise bad_input(socket.slug, found["unreadable"])
     if "unwritten" in found:
         raise try_again(f'Input "{socket.slug}": {found["unwritten"]}')
-    kept = found["kept"]
-    suffix = kept["suffix"] if kept is not None else MHA
-    if kept is None:
-        stored = layout.folder.adopt(target + suffix)
-    else:
-        header = kept["header"].encode("latin-1")
-        stored = layout.folder.copy(target + suffix, sources[kept["file"]], header)
+    geometry = images.geometry(found["geometry"])
+    if problem := socket_images.colour_problem(geometry):
+        raise bad_input(socket.slug, f"{described(sources)} {problem}.")
+    path, stored = _store(layout, sources, target, found["kept"])
     if socket_images.is_choosy(socket):
-        _judge(layout, socket, sources, target, suffix)
-    geometry = ImageGeometry.model_validate(found["geometry"]) if found["geometry"] else None
+        _judge(layout, socket, sources, path)
     conversion = Conversion.model_validate(found["conversion"])
     return Laid(
         record(socket, sources, stored, image=geometry, conversion=conversion),
@@ -68,15 +66,23 @@ def lay_out(layout: Layout, socket: PlannedSocket, sources: Sequence[Source]) ->
     )
 
 
-def _judge(
-    layout: Layout, socket: PlannedSocket, sources: Sequence[Source], target: str, suffix: str
-) -> None:
+def _store(
+    layout: Layout, sources: Sequence[Source], target: str, kept: dict[str, Any] | None
+) -> tuple[str, Stored]:
+    """The staged file and its path: what the child wrote, or what it said is to be kept."""
+    if kept is None:
+        return target + MHA, layout.folder.adopt(target + MHA)
+    path, header = target + kept["suffix"], kept["header"].encode("latin-1")
+    return path, layout.folder.copy(path, sources[kept["file"]], header)
+
+
+def _judge(layout: Layout, socket: PlannedSocket, sources: Sequence[Source], path: str) -> None:
     """Check what is staged as an output of that socket would be.
 
     :raises StepError: it is none of its socket's.
     """
-    limit = layout.settings.max_image_bytes
-    with layout.folder.opened(target + suffix) as descriptor:
+    limit, suffix = layout.settings.max_image_bytes, os.path.splitext(path)[1]
+    with layout.folder.opened(path) as descriptor:
         found = read(
             socket,
             sources,
@@ -104,7 +110,7 @@ def _convert(files: Sequence[Given], max_voxel_bytes: int, scratch: str, target:
     )
     return {
         "kept": _kept(kept, files) if kept is not None else None,
-        "geometry": geometry.wire() if geometry is not None else None,
+        "geometry": geometry.wire(),
         "conversion": conversion.wire(),
     }
 
