@@ -49,6 +49,7 @@ class ManifestInput(Model):
     sha256: str
     image: ImageGeometry | None = None
     conversion: Conversion | None = None
+    """None: it is the file as it was given, byte for byte (or no image)."""
 
 
 class ManifestModel(Model):

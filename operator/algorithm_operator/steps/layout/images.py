@@ -59,7 +59,8 @@ def lay_out(layout: Layout, socket: PlannedSocket, sources: Sequence[Source]) ->
     path, stored = _store(layout, sources, target, found["kept"])
     if socket_images.is_choosy(socket):
         _judge(layout, socket, sources, path)
-    conversion = Conversion.model_validate(found["conversion"])
+    whole = found["kept"] is not None and not found["kept"]["header"]
+    conversion = None if whole else Conversion.model_validate(found["conversion"])
     return Laid(
         record(socket, sources, stored, image=geometry, conversion=conversion),
         StagedInput(socket, image=StagedImage(pk=pk, name=image_name(sources))),
