@@ -9,6 +9,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 CLUSTER := $(PYTHON) tests/cluster
+# Tests start Python hundreds of times: what is compiled is kept, whatever the machine says.
+export PYTHONDONTWRITEBYTECODE =
 # KUBECONFIG, and kubectl and Helm on PATH, for one recipe line.
 with-cluster = eval "$$($(CLUSTER) env)";
 

@@ -103,8 +103,8 @@ def python(script: str, *arguments: Path) -> None:
     subprocess.run(command, check=True, stderr=subprocess.PIPE, text=True)
 
 
-def show(job: str, results: Path, picture: Path) -> None:
-    """What came out: the Pod that did it, the outputs, the volumes, the picture."""
+def show(job: str, results: Path, picture: Path, page: Path) -> None:
+    """What came out: the Pod that did it, the outputs, the volumes, the picture, the report."""
     status = kubectl_json("get", "algorithmjob", job)["status"]
     attempt = status["attempts"][-1]
     console.print(f"\nPod {attempt['pod']} (uid {attempt['podUid']}) on {attempt['node']}")
@@ -116,7 +116,7 @@ def show(job: str, results: Path, picture: Path) -> None:
         of_it = volumes_of(volumes) if output["slug"] == "results" else ""
         table.add_row(output["slug"], output["kind"], str(output["bytes"]), output["sha256"][:16], of_it)
     console.print(table)
-    console.print(f"\npicture: {picture}\nfiles:   {results}\n\nlook further:")
+    console.print(f"\nreport:  {page}\npicture: {picture}\nfiles:   {results}\n\nlook further:")
     console.print(
         f"  export KUBECONFIG={shlex.quote(str(KUBECONFIG))} PATH={shlex.quote(environment_path())}:$PATH"
     )
@@ -168,7 +168,10 @@ def main() -> None:
     picture = results / "overlay.png"
     with step("picture is drawn", f"{results}: are the outputs there?"):
         python("overlay.py", mri, results / "tissues.mha", picture)
-    show(job, results, picture)
+    page = results / "report.html"
+    with step("report is written", f"kubectl algorithm report {job} -n {JOB_NAMESPACE}"):
+        kubectl("algorithm", "report", job, "-o", str(page), quiet=True)
+    show(job, results, picture, page)
     console.print(f"\n[dim]{time.monotonic() - started:.0f} s in all[/]")
 
 

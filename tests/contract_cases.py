@@ -237,9 +237,6 @@ def _row(kind: SocketKind) -> Row:
 
 ROWS: dict[SocketKind, Row] = {kind: _row(kind) for kind in SocketKind}
 
-JUDGED_AS_OUTPUTS = (SocketKind.SEGMENTATION, SocketKind.DISPLACEMENT_FIELD)
-"""Their refused examples are refused of algorithms only: stage converts an image and does not judge its voxels."""
-
 PATHS: dict[tuple[SocketKind, str], str] = {
     (SocketKind.FLOAT, "/a.json"): "Path must not begin or end with '/'",
     (SocketKind.FLOAT, "../a.json"): "Relative paths are not allowed.",

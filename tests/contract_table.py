@@ -41,7 +41,8 @@ example below is run through the real `stage` and `collect` by `tests/unit/steps
   or is large: then `stage` checks them.
 - **Taken** and **refused** hold for inputs and outputs alike; the words are those about an output `a`. An input says
   `Input "a" is not valid: …`. What differs: inputs may also be DICOM, NIfTI, NRRD and other images and are converted,
-  and a Segmentation's values and a Displacement field's shape are judged of outputs only.
+  and JSON with NaN is refused there, for nothing is changed in what was given. A DICOM Image Set is an input alone:
+  an Algorithm that has one as an output is not Ready.
 
 """
 PATHS_HEAD = """## Relative paths

@@ -13,6 +13,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from algorithm_operator.contract.exits import CollectReport, ExitRecord, StageReport
 from algorithm_operator.contract.plan import (
     Command,
     Isolation,
@@ -26,7 +27,6 @@ from algorithm_operator.contract.plan import (
     PlannedSocket,
     Target,
 )
-from algorithm_operator.contract.reports import CollectReport, ExitRecord, StageReport
 from algorithm_operator.core import names
 
 # wait4 tells the peak of the waited-for process and of its own children; a child begins with the size of the process

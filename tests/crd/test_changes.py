@@ -137,6 +137,28 @@ def test_a_result_is_not_rewritten(server: Server, ended: str, status: Object) -
     assert "its result does not change" in message
 
 
+def test_a_result_of_as_many_outputs_as_there_can_be(server: Server, name: str) -> None:
+    image = {
+        "size": [512, 512, 300, 40],
+        "spacing": [0.7, 0.7, 2.5, 1],
+        "origin": [-179.65, -179.65, -700.25, 0],
+        "direction": [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1],
+        "pixelType": "float32",
+    }
+    outputs = [
+        {"slug": f"o-{number}", "kind": "Image", "path": "x" * 1024, "sha256": "cd" * 32, "image": image}
+        for number in range(31)
+    ]
+    chart = {"mark": "bar", "values": [[number, "y" * 1000] for number in range(8)]}
+    outputs.append({"slug": "chart", "kind": "Chart", "value": chart})
+    status = {"state": "Succeeded", "message": "z" * 1024, "outputs": outputs}
+    for _ in range(2):
+        server.patch(KIND, name, {"status": status}, status=True)
+    stored = server.get(KIND, name)["status"]["outputs"]
+    assert [each["slug"] for each in stored] == [each["slug"] for each in outputs]
+    assert stored[-1]["value"] == chart
+
+
 def test_a_result_may_be_written_again_and_conditions_may_follow(server: Server, ended: str) -> None:
     condition = {
         "type": "Published",

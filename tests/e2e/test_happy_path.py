@@ -60,7 +60,7 @@ def test_a_job_succeeds_and_its_status_and_manifest_say_everything(namespace: Na
 
     kept = store.files(job)
     logs = {"logs/stdout.log", "logs/stderr.log", "logs/combined.jsonl"}
-    assert set(kept) == {"manifest.json", "report.json", "mask.mha", "results.json", *logs}
+    assert set(kept) == {"manifest.json", "_report.json", "mask.mha", "results.json", *logs}
     assert kept["mask.mha"] == scan
     assert kept["logs/stdout.log"] == b"hello\n"
     assert kept["logs/stderr.log"] == b""

@@ -112,7 +112,7 @@ def test_a_log_that_is_no_plain_file_is_not_followed(jobs: dict[str, Job], store
     status = ended(jobs["logs"])
     assert (status["state"], status["logs"]["stderrBytes"]) == ("Succeeded", 32)
     kept = store.files(jobs["logs"])
-    assert set(kept) == {"manifest.json", "report.json", "results.json", "logs/combined.jsonl"}
+    assert set(kept) == {"manifest.json", "_report.json", "results.json", "logs/combined.jsonl"}
     assert b"what the owner should have read" in kept["logs/combined.jsonl"]
 
 

@@ -59,7 +59,7 @@ def sha256(data: bytes) -> str:
 def started(
     module_namespace: Namespace, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Store, dict[str, Job]]:
-    """A job with an input of each form, and one whose DICOM lacks a slice; both started."""
+    """A job with an input of each form, and one whose DICOM lacks a slice and whose mask is none; both started."""
     store, folder = module_namespace.store(), tmp_path_factory.mktemp("inputs")
     image = sitk.GetImageFromArray(VOXELS)
     image.SetSpacing([0.5, 0.75, 2])
@@ -77,7 +77,9 @@ def started(
             store.put(str(file.relative_to(folder)), file.read_bytes())
     inputs = [SCRIPT, *({"slug": slug, "kind": kind} for slug, kind in SOCKETS.items())]
     module_namespace.algorithm("forms", inputs=inputs)
-    module_namespace.algorithm("one", inputs=[SCRIPT, {"slug": "chest", "kind": "Image"}])
+    segments = [{"name": "Lesion", "voxelValue": 1}]
+    mask = {"slug": "mask", "kind": "Segmentation", "overlaySegments": segments}
+    module_namespace.algorithm("two", inputs=[SCRIPT, {"slug": "chest", "kind": "Image"}, mask])
 
     def job(algorithm: str, paths: dict[str, str]) -> Job:
         given = [
@@ -87,7 +89,7 @@ def started(
             algorithm, algorithm=algorithm, do=[["python", LOOK], ["write_report"]], inputs=given
         )
 
-    return store, {"forms": job("forms", PATHS), "one": job("one", {"chest": "gap/"})}
+    return store, {"forms": job("forms", PATHS), "two": job("two", {"chest": "gap/", "mask": "t1.nii.gz"})}
 
 
 def test_each_form_is_laid_out_as_its_kind_says(
@@ -121,8 +123,11 @@ def test_each_form_is_laid_out_as_its_kind_says(
     assert (chest.spacing, chest.size) == ([0.5, 0.75, 2.5], [5, 3, 4])
 
 
-def test_a_series_that_lacks_a_slice_is_the_owners_to_mend(started: tuple[Store, dict[str, Job]]) -> None:
-    status = started[1]["one"].wait("Failed")
+def test_inputs_that_are_not_valid_are_the_owners_to_mend_and_all_told(
+    started: tuple[Store, dict[str, Job]],
+) -> None:
+    status = started[1]["two"].wait("Failed")
     assert status["reason"] == "InputInvalid"
     assert status["blame"] == "input"
     assert 'Input "chest" is not valid: 1 slice(s) are missing' in status["message"]
+    assert "The valid voxel values for this segmentation are: {0, 1}." in status["message"]

@@ -117,7 +117,7 @@ def test_logs_that_are_kept_apart_are_nowhere_else(
         beside, apart = results.files(job), private.files(job)
         assert {path.partition("/")[0] for path in beside} <= {
             "manifest.json",
-            "report.json",
+            "_report.json",
             "results.json",
             "failure.json",
         }
@@ -138,7 +138,7 @@ def test_logs_that_are_kept_apart_are_nowhere_else(
     assert seen.stdout == f"{SECRET}\n", seen.stderr
     fetched = call("download", "-n", private.namespace, "discreet", "-o", str(tmp_path))
     assert fetched.returncode == 0, fetched.stderr
-    assert {path.name for path in tmp_path.iterdir()} == {"manifest.json", "report.json", "results.json"}
+    assert {path.name for path in tmp_path.iterdir()} == {"manifest.json", "_report.json", "results.json"}
     assert "the logs are kept apart, in DataStore private" in fetched.stderr
 
 

@@ -67,9 +67,9 @@ def test_a_succeeded_job(jobs: tuple[Store, dict[str, Job]], tmp_path: Path) -> 
     job = started["well"]
     job.wait("Succeeded")
     kept = store.files(job)
-    report = Report.model_validate_json(kept["report.json"])
+    report = Report.model_validate_json(kept["_report.json"])
     assert report.notes == []
-    assert json.loads(kept["manifest.json"])["report"]["bytes"] == len(kept["report.json"])
+    assert json.loads(kept["manifest.json"])["report"]["bytes"] == len(kept["_report.json"])
 
     page = page_of(job, tmp_path)
     assert not [tag for tag, _ in page.found if tag in ("script", "svg")]

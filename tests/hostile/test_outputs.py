@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from algorithm_operator.api.interface import OverlaySegment
-from algorithm_operator.contract.reports import CollectReport
+from algorithm_operator.contract.exits import CollectReport
 from tests.hostile.canary import Canary
 from tests.hostile.runs import ADDRESS_SPACE
 from tests.unit.steps.attempt import Attempt, planned

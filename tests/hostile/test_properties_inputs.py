@@ -90,7 +90,7 @@ def _read(content: dict[str, bytes], folder: str) -> str | list[int]:
         try:
             found = formats.read(given_, LIMIT, folder)
             if isinstance(found.image, Kept):
-                return found.image.geometry.size if found.image.geometry else []
+                return found.image.geometry.size
             return writing.write(found.image, f"{folder}/out.mha", LIMIT).size
         except Unreadable as error:
             return f"refused: {error}"

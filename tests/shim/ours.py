@@ -12,8 +12,8 @@ from pathlib import Path
 from time import CLOCK_BOOTTIME, clock_gettime
 from typing import Any
 
+from algorithm_operator.contract.exits import COLLECT_NO_RESULT, CollectReport, ExitRecord
 from algorithm_operator.contract.plan import Command, Isolation, Limits, Plan, PlannedAlgorithm, PlannedJob
-from algorithm_operator.contract.reports import COLLECT_NO_RESULT, CollectReport, ExitRecord
 from algorithm_operator.core.facts import facts_of
 from algorithm_operator.core.verdict import judge
 from algorithm_operator.steps import record

@@ -18,7 +18,7 @@ PYTHON_WORDS = ["json", "class", "none", "read-image", "1a", "sitk", "inputs"]
 EVERY_KIND = [f"k{number}:{kind}" for number, kind in enumerate(KNOWN)]
 PROJECTS = {
     "docs/authoring.md": (["t1-mri", "threshold:Float"], ["lesions:Segmentation", "results"]),
-    "the catalogue": (["generic-medical-image"], ["results-json-file"]),
+    "the catalogue": (["ct-image"], ["results-json-file"]),
     "values alone": (["a:Float", "b:String"], ["c:bool", "results"]),
     "no image to lay on": (["a:Integer"], ["s:Segmentation", "h:Heat Map", "i:Image"]),
     "several images": ([*PYTHON_WORDS, "b:Segmentation"], ["s:Segmentation", "h:heat map", "i:Image"]),

@@ -12,8 +12,8 @@ what it sent or in the templates that it made for its challenges:
   CHIMERA-Agent: inputs.json and predictions.json of their templates
 - TopCoW: its submission template; CHIMERA, ToothFairy, corneal endothelium: handlers of the generated inference.py
 
-Of segmentations only those whose segments are told. `generic-medical-image` lies at the root of /input there, which
-no socket may use; here it has a folder of its own.
+Every row is what it is there, or a container would not find its files: of segmentations only those whose segments are
+told, and no `generic-medical-image`, which lies at the root of /input there, where no socket may lie here.
 """
 
 from __future__ import annotations
@@ -42,7 +42,6 @@ def _row(kind: str, path: str, title: str | None = None, description: str | None
 
 CATALOGUE: dict[str, Row] = {
     "results-json-file": _json("results", "Anything", "Results JSON File"),
-    "generic-medical-image": _image("generic-medical-image", "Generic Medical Image"),
     # Radiology, in
     "ct-image": _image("ct"),
     "cbct-image": _image("cbct"),

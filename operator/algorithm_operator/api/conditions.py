@@ -22,7 +22,6 @@ class ConditionType(StrEnum):
     STAGED = "Staged"
     ISOLATED = "Isolated"
     COLLECTED = "Collected"
-    PUBLISHED = "Published"
     COMPLETE = "Complete"
     FAILED = "Failed"
     STALLED = "Stalled"  # kstatus: nothing will move without a person

@@ -13,6 +13,7 @@ import typer
 
 from algorithm_operator.cli import authoring
 from algorithm_operator.cli.errors import CliError, ReaderGoneError
+from algorithm_operator.cli.options import Context, JobName, Kubeconfig, Namespace, Output, SomeJobs
 
 if TYPE_CHECKING:
     from algorithm_operator.cli.connection import Cluster
@@ -26,17 +27,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-Namespace = Annotated[
-    str | None, typer.Option("-n", "--namespace", help="Default: the kubeconfig context's namespace.")
-]
-Context = Annotated[str | None, typer.Option("--context", help="Context of the kubeconfig.")]
-Kubeconfig = Annotated[str | None, typer.Option("--kubeconfig", help="Default: as kubectl does.")]
-Output = Annotated[
-    str, typer.Option("-o", "--output", metavar="table|json", help="For people or for programs.")
-]
-JobName = Annotated[str, typer.Argument(metavar="JOB", help="Name of an AlgorithmJob.")]
-SomeJobs = Annotated[list[str] | None, typer.Argument(metavar="JOB...", help="Names of AlgorithmJobs.")]
 
 
 @app.command()
@@ -285,29 +275,6 @@ def preflight(
 
 
 app.add_typer(authoring.app)
-
-
-@app.command()
-def sockets(
-    kind: Annotated[
-        str | None, typer.Option("--kind", metavar="KIND", help='Only those: "Heat Map", or its code HMAP.')
-    ] = None,
-    kinds: Annotated[
-        bool, typer.Option("--kinds", help="The kinds that a socket may be of, instead.")
-    ] = False,
-    output: Output = "table",
-) -> None:
-    """List the common sockets: an Algorithm names one by its slug alone. Needs no cluster."""
-    from algorithm_operator.cli import show
-    from algorithm_operator.cli import sockets as listing
-    from algorithm_operator.cli.errors import UsageError
-
-    if kinds and kind is not None:
-        raise UsageError("--kinds lists the kinds themselves; leave --kind out.")
-    if kinds:
-        listing.kinds(show.output_of(output))
-    else:
-        listing.sockets(kind, show.output_of(output))
 
 
 @app.command()

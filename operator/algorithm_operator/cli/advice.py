@@ -50,7 +50,8 @@ ADVICE: dict[Reason, str] = {
     Reason.GEOMETRY_MISMATCH: "A warning, not a failure: the output is shown in another place than its input.",
     Reason.INPUTS_MISMATCH: "Give exactly one of the listed combinations of inputs. " + _NEW_JOB,
     Reason.INPUT_INVALID: "Correct that input. " + _NEW_JOB,
-    Reason.INPUT_NOT_FOUND: "kubectl algorithm upload FILE STORE:PATH puts it there. " + _NEW_JOB,
+    Reason.INPUT_NOT_FOUND: "Into a DataStore it gets by: kubectl algorithm upload FILE STORE:PATH. "
+    + _NEW_JOB,
     Reason.INPUT_TOO_LARGE: "Upload large values as .json files and name them as STORE:PATH. " + _NEW_JOB,
     Reason.PATH_INVALID: "Write the path relative to the store's root. " + _NEW_JOB,
     Reason.TIME_LIMIT_TOO_LONG: "Leave out --time-limit, or raise timeLimitSeconds of the Algorithm. "

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from algorithm_operator.cli.options import Output
+
 app = typer.Typer()
 
 
@@ -95,3 +97,26 @@ def push(
     from algorithm_operator.cli.push import command
 
     command.push(file, reference, username, password_stdin=password_stdin, insecure=insecure)
+
+
+@app.command()
+def sockets(
+    kind: Annotated[
+        str | None, typer.Option("--kind", metavar="KIND", help='Only those: "Heat Map", or its code HMAP.')
+    ] = None,
+    kinds: Annotated[
+        bool, typer.Option("--kinds", help="The kinds that a socket may be of, instead.")
+    ] = False,
+    output: Output = "table",
+) -> None:
+    """List the common sockets: an Algorithm names one by its slug alone. Needs no cluster."""
+    from algorithm_operator.cli import show
+    from algorithm_operator.cli import sockets as listing
+    from algorithm_operator.cli.errors import UsageError
+
+    if kinds and kind is not None:
+        raise UsageError("--kinds lists the kinds themselves; leave --kind out.")
+    if kinds:
+        listing.kinds(show.output_of(output))
+    else:
+        listing.sockets(kind, show.output_of(output))

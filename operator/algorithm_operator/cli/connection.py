@@ -16,7 +16,7 @@ from typing import Any
 
 from algorithm_operator.api.base import GROUP, VERSION
 from algorithm_operator.api.text import shown
-from algorithm_operator.cli.errors import CliError
+from algorithm_operator.cli.errors import CliError, behind
 
 Object = dict[str, Any]
 TIMEOUT_SECONDS = 30
@@ -205,7 +205,9 @@ def _errors(api: Any, missing: str | None = None) -> Iterator[None]:
         raise CliError(text) from None
     except (HTTPError, OSError) as error:
         host = shown(str(api.configuration.host))
-        raise UnreachableError(f"The cluster at {host} does not answer: {shown(str(error))}") from None
+        raise UnreachableError(
+            f"The cluster at {host} does not answer: {behind(error, TIMEOUT_SECONDS)}."
+        ) from None
 
 
 def _message(error: Any) -> str:

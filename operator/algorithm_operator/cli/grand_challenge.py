@@ -119,7 +119,8 @@ def _algorithm(data: bytes) -> _Algorithm:
     except ValueError as error:
         why = str(error)
     raise CliError(
-        f"{shown(why, 512)}: that is no algorithm of Grand Challenge. Take what its API answers at algorithms/PK/."
+        f"{shown(why.removeprefix(': '), 512)}: that is no algorithm of Grand Challenge. "
+        "Take what its API answers at algorithms/PK/."
     )
 
 

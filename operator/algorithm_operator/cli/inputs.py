@@ -135,12 +135,16 @@ def parse_input(
         return {"slug": slug, **place}
     if file:
         raise UsageError(
-            f"Input {quoted(slug)} is of kind {kind}, a file: write {slug}=STORE:PATH, or "
-            f"{', '.join(slug + '=' + place for place in _PLACES.values())}. A local file gets into a DataStore by: "
-            "kubectl algorithm upload FILE STORE:PATH"
+            f"Input {quoted(slug)} is of kind {kind}, a file: write {slug}=@FILE, {slug}=STORE:PATH, "
+            f"{', '.join(slug + '=' + place for place in _PLACES.values())}."
         )
     if kind == SocketKind.STRING and not quoted_text:
         return {"slug": slug, "value": right}
+    if not quoted_text and (_CONFIG_MAP.fullmatch(right) or _IMAGE.fullmatch(right)):
+        raise UsageError(
+            f"Input {quoted(slug)} is of kind {kind}: what is in a ConfigMap or image must end with .json for it, and "
+            f"{quoted(right)} does not. If it is the value, write it as JSON, in quotes."
+        )
     try:
         return {"slug": slug, "value": _json(right)}
     except ValueError:

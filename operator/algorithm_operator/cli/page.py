@@ -196,7 +196,8 @@ def _inputs(job: Job, manifest: Manifest | None) -> Iterator[dict[str, str]]:
     for each in manifest.inputs:
         parts = [_geometry(each.image)] if each.image else []
         if (how := each.conversion) is not None:
-            parts += [f"converted from {how.files} {how.format} file(s) by {how.reader}", *how.notes]
+            parts += [f"converted from {how.files} {how.format} file(s) by {how.reader}"]
+            parts += [note.rstrip(".") for note in how.notes]
         parts.append(_given(given[each.slug]) if each.slug in given else f"from {each.source}")
         yield _row(each.slug, each.kind, "; ".join(parts), each.bytes, each.sha256)
 

@@ -19,7 +19,7 @@ from algorithm_operator.cli.lease import open_store
 from algorithm_operator.cli.page import MAX_LOG_BYTES, Facts, Log
 from algorithm_operator.cli.store import StoreClient
 from algorithm_operator.cli.transfer import DifferenceError, Progress
-from algorithm_operator.contract.failure import Failure
+from algorithm_operator.contract.failure import FAILURE, Failure
 from algorithm_operator.contract.report import MAX_REPORT_BYTES, Report
 from algorithm_operator.core.names import ALGORITHM
 
@@ -68,7 +68,7 @@ def stored(store: StoreClient, job: Job, facts: Facts) -> None:
                     results.fetch_file(store, job, file, folder, _quiet)
         else:
             results.fetch_failed(store, job, folder, _quiet)
-            _read_failure(folder / results.FAILURE, facts)
+            _read_failure(folder / FAILURE, facts)
         for stream in _LOGS:
             path = folder / "logs" / f"{stream}.log"
             if path.is_file():
@@ -79,7 +79,7 @@ def stored(store: StoreClient, job: Job, facts: Facts) -> None:
 
 
 def read_report(data: bytes, facts: Facts) -> Report | None:
-    """report.json; one that cannot be read is a remark."""
+    """The report of the attempt; one that cannot be read is a remark."""
     try:
         return Report.model_validate_json(data)
     except ValidationError as error:

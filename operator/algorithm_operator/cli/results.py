@@ -15,10 +15,10 @@ from algorithm_operator.cli.errors import CliError
 from algorithm_operator.cli.jobs import Job
 from algorithm_operator.cli.store import StoreClient
 from algorithm_operator.cli.transfer import DifferenceError, Progress, Wanted, download
-from algorithm_operator.contract.manifest import Manifest, ManifestFile
+from algorithm_operator.contract.failure import FAILURE
+from algorithm_operator.contract.manifest import MANIFEST, Manifest, ManifestFile
 from algorithm_operator.contract.paths import check_store_path
 
-MANIFEST, FAILURE = "manifest.json", "failure.json"
 LOG_FILES = ("logs/stdout.log", "logs/stderr.log", "logs/combined.jsonl")
 
 

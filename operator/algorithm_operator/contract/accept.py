@@ -17,6 +17,7 @@ from algorithm_operator.contract.customschemas import is_bounded
 from algorithm_operator.contract.handover import hand_over
 from algorithm_operator.contract.interfaces import Mismatch, pick
 from algorithm_operator.contract.kinds import KINDS, Form, Kind, SuperKind
+from algorithm_operator.contract.messages import together
 from algorithm_operator.contract.outcome import Refused, Waiting, invalid, refused, waiting
 from algorithm_operator.contract.places import check_image, check_key, check_paths
 from algorithm_operator.contract.plan import MAX_VALUES_BYTES
@@ -24,6 +25,8 @@ from algorithm_operator.contract.values import check_value, depth_problem, dump_
 
 MAX_PULL_SECRETS = 16
 """Of all images that inputs come from together."""
+MAX_REFUSAL = 1000
+"""Characters of what is said about all inputs of a job together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,22 +51,25 @@ def accept(
 ) -> Accepted | Refused | Waiting:
     """Check a job against its algorithm, and the DataStores and other jobs of its namespace (by name).
 
-    What its owner must change comes before what it may wait for.
+    What its owner must change comes before what it may wait for; of the inputs all that are refused are told.
     """
     interface = pick(algorithm_spec.interfaces, [each.slug for each in spec.inputs])
     if isinstance(interface, Mismatch):
         return refused(Reason.INPUTS_MISMATCH, why=interface.why, allowed=interface.allowed)
     sockets = {socket.slug: socket for socket in interface.inputs}
     handed: list[RunInput] = []
+    refusals: list[Refused] = []
     pending: Waiting | None = None
     for each in spec.inputs:
         outcome = _check_input(each, sockets[each.slug], job, jobs, namespace)
         if isinstance(outcome, Refused):
-            return outcome
-        if isinstance(outcome, Waiting):
+            refusals.append(outcome)
+        elif isinstance(outcome, Waiting):
             pending = pending or outcome
         elif outcome is not None:
             handed.append(outcome)
+    if refusals:
+        return Refused(refusals[0].reason, together([each.message for each in refusals], MAX_REFUSAL))
     if why := _check_size(spec.inputs, handed) or _check_secrets(spec.inputs):
         return why
     limit = algorithm_spec.time_limit_seconds

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import math
 
+from algorithm_operator.contract.exits import LimitsSeen
 from algorithm_operator.contract.plan import Limits
-from algorithm_operator.contract.reports import LimitsSeen
 
 _TOLERANCE = 1.01
 """The kernel keeps CPU quotas in whole microseconds and memory in whole pages."""

@@ -7,10 +7,11 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from algorithm_operator.api.base import Model
+from algorithm_operator.contract.exits import ExitRecord
 from algorithm_operator.contract.manifest import ManifestFile
 from algorithm_operator.contract.plan import PlannedAlgorithm, PlannedJob
-from algorithm_operator.contract.reports import ExitRecord
 
+FAILURE = "failure.json"
 UNDECLARED = "(undeclared)"
 """Stands for the slug of what lies in /output without being an output."""
 

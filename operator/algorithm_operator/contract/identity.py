@@ -1,7 +1,8 @@
 """What a result is the result of: the same image, model and inputs have the same identity, in every job and cluster.
 
 The hex sha256 of one line of JSON (UTF-8, keys sorted, no spaces, no line feed at its end) with the image's digest, the
-inputs by slug, and the model's sha256 or null:
+inputs by slug, and the model's sha256 or null. An input's is of what the algorithm reads: a DICOM series counts as the
+.mha that this release makes of it, wherever its files lie and whatever they are called.
 
     {"image":"sha256:…","inputs":[{"sha256":"…","slug":"t1-mri"}],"model":"…"}
 

@@ -34,9 +34,9 @@ def inputs_json(inputs: Iterable[StagedInput]) -> list[dict[str, Any]]:
     """The content of inputs.json: values, thumbnails, charts, files, images; each group by slug.
 
     A socket stands under `socket` and again under `interface`, its former name. Of `value`, `file` and `image` that of
-    its super kind is set. `file` is the path below /input; a ZIP is not there itself, its files are. The JSON of
-    "Multiple ..." kinds is a file, not a value: it may be large. `pk` of an element is the socket's own: a job has one
-    value for each.
+    its super kind is set. `file` is the path below /input; of a ZIP nothing is there: its files lie in the folder
+    above it (`data.zip`: in /input itself). The JSON of "Multiple ..." kinds is a file, not a value: it may be large.
+    `pk` of an element is the socket's own: a job has one value for each.
     """
     return [_element(each) for each in sorted(inputs, key=_position)]
 

@@ -9,9 +9,11 @@ from pydantic import Field
 from algorithm_operator.api.base import Model
 from algorithm_operator.api.interface import OverlaySegment
 from algorithm_operator.api.job import ImageGeometry
+from algorithm_operator.contract.exits import ExitRecord
 from algorithm_operator.contract.plan import Limits, PlannedAlgorithm, PlannedJob
-from algorithm_operator.contract.reports import ExitRecord
 
+MANIFEST = "manifest.json"
+"""In the attempt's folder, beside the outputs."""
 MAX_MANIFEST_BYTES = 1024 * 1024
 
 
@@ -124,7 +126,7 @@ class Manifest(Model):
     outputs: list[ManifestOutput]
     logs: list[ManifestFile]
     report: ManifestFile | None = None
-    """report.json: what the results look like, made in the sealed Pod (`contract/report.py`)."""
+    """What the results look like, made in the sealed Pod (`contract/report.py`)."""
     undeclared_files: int = 0
     undeclared_bytes: int = 0
     timing: dict[str, float]

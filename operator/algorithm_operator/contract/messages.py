@@ -99,13 +99,17 @@ def no_vector_field(dimensions: int, components: int, last_side: int) -> str | N
 
 def findings(messages: Sequence[tuple[str, str]], limit: int) -> str:
     """All findings of a job as one text of at most `limit` characters: `slug: message; …`, and how many are left."""
+    return together([f"{slug}: {message}" for slug, message in messages], limit, "; ")
+
+
+def together(messages: Sequence[str], limit: int, between: str = " ") -> str:
+    """Messages as one text of at most `limit` characters, and how many are left."""
     text = ""
-    for number, (slug, message) in enumerate(messages):
-        piece = f"{slug}: {message}"
+    for number, piece in enumerate(messages):
         rest = len(messages) - number
         tail = f" (and {rest} more)"
         more = rest > 1
-        candidate = f"{text}; {piece}" if text else piece
+        candidate = f"{text}{between}{piece}" if text else piece
         if len(candidate) + (len(tail) if more else 0) > limit:
             return text + tail if text else shown(piece, limit)
         text = candidate

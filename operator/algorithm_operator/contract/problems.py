@@ -18,8 +18,10 @@ from algorithm_operator.contract.customschemas import (
     schema_problem,
     schema_text,
 )
+from algorithm_operator.contract.failure import FAILURE
 from algorithm_operator.contract.interfaces import input_slugs
 from algorithm_operator.contract.kinds import KINDS, Form, Kind, SuperKind
+from algorithm_operator.contract.manifest import MANIFEST
 from algorithm_operator.contract.paths import check_relative_path
 from algorithm_operator.contract.sockets import definition_difference, is_image, relative_path_of
 
@@ -27,6 +29,8 @@ RESERVED_SLUGS = frozenset(
     {"predictions-csv-file", "predictions-json-file", "predictions-zip-file", "metrics-json-file"}
 )
 """Grand Challenge keeps them for itself. `results-json-file`, which it keeps too, stays what a result is shown from."""
+_OWN_FILES = (MANIFEST, FAILURE)
+"""What an attempt's folder holds besides the outputs, each of which is stored by its slug and its kind's suffix."""
 
 
 def spec_problems(spec: AlgorithmSpec) -> list[str]:
@@ -81,6 +85,11 @@ def _interface_problems(interface: Interface, *, schemas: bool) -> Iterator[str]
         kind = KINDS.get(socket.kind)
         if kind is not None and kind.form is Form.DICOM:
             yield f"output {quoted(socket.slug)}: kind {kind.label} is for inputs; write an Image, a .mha file."
+        if kind is not None and (name := socket.slug + kind.suffixes[0]) in _OWN_FILES:
+            yield (
+                f"output {quoted(socket.slug)}: it would be stored as {name}, which tells of the run itself; "
+                "give it another slug."
+            )
         if why := _overlay_problem(socket, interface):
             yield f"output {quoted(socket.slug)}: {why}"
 

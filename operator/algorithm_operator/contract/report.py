@@ -1,4 +1,4 @@
-"""report.json: what the results of a job look like. Made in the sealed Pod, read by whoever draws a page of it.
+"""_report.json: what the results of a job look like. Made in the sealed Pod, read by whoever draws a page of it.
 
 It is data of the algorithm like every other output: readers check and clean it again.
 """
@@ -11,7 +11,8 @@ from pydantic import Field
 
 from algorithm_operator.api.base import Model
 
-REPORT = "report.json"
+REPORT = "_report.json"
+"""In the attempt's folder; no output has that name, for no slug begins so."""
 MAX_REPORT_BYTES = 16 * 1024 * 1024
 MAX_PICTURE_BYTES = 1024 * 1024
 MAX_HTML_BYTES = 1024 * 1024

@@ -149,7 +149,8 @@ def _accepted(world: World, algorithm: Algorithm, outcome: Accepted) -> Decision
             world,
             Reason.INPUT_TOO_LARGE,
             f"The job's values and sockets and the image's command take {size} bytes together, more than "
-            f"{MAX_PLAN_BYTES}; put values into a DataStore.",
+            f"{MAX_PLAN_BYTES}; put values into a DataStore, or make the Algorithm's schemas, overlaySegments and "
+            "resultTemplate smaller.",
         )
     status = job.status.model_copy(
         update={

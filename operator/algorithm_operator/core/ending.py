@@ -9,7 +9,7 @@ from algorithm_operator.api.job import AlgorithmJobStatus, Attempt, Logs, Manife
 from algorithm_operator.api.reasons import Reason, sentence
 from algorithm_operator.api.text import shown
 from algorithm_operator.contract import messages
-from algorithm_operator.contract.manifest import Manifest, ManifestOutput
+from algorithm_operator.contract.manifest import MANIFEST, Manifest, ManifestOutput
 from algorithm_operator.contract.values import dump_json, has_long_key
 from algorithm_operator.core import names
 from algorithm_operator.core.facts import Facts, moment
@@ -155,7 +155,7 @@ def succeeded(
             "outputs": _outputs(manifest.outputs, folder, stored),
             "logs": logs,
             "manifest": ManifestRef(
-                path=f"{folder}/manifest.json" if folder else None, sha256=verdict.manifest_sha256 or ""
+                path=f"{folder}/{MANIFEST}" if folder else None, sha256=verdict.manifest_sha256 or ""
             ),
             "timing": timing(job, facts),
             "started_at": stamp(facts.algorithm.started_at) if facts.algorithm.started_at else None,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from algorithm_operator.api.reasons import Reason, sentence
 from algorithm_operator.api.run import RunSnapshot
-from algorithm_operator.contract.reports import ExitRecord
+from algorithm_operator.contract.exits import ExitRecord
 from algorithm_operator.core import names, quantity
 from algorithm_operator.core.facts import Facts
 from algorithm_operator.core.scratch import is_tmpfs

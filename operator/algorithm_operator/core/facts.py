@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from algorithm_operator.api.base import Model
-from algorithm_operator.contract.reports import CollectReport, StageReport
+from algorithm_operator.contract.exits import CollectReport, StageReport
 from algorithm_operator.core import names
 
 Pod = Mapping[str, Any]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from algorithm_operator.api.reasons import CATALOGUE, Blame, Reason, sentence
 from algorithm_operator.api.run import RunSnapshot
 from algorithm_operator.api.text import shown
-from algorithm_operator.contract.reports import (
+from algorithm_operator.contract.exits import (
     COLLECT_FINDINGS,
     STAGE_BAD_INPUT,
     STAGE_NOT_ISOLATED,

@@ -141,6 +141,7 @@ def _unscheduled(
 ) -> Waiting:
     # What follows is about Pods that could be evicted for it, which says nothing to its owner.
     why = shown(facts.unschedulable.partition(" preemption: ")[0], 600)
+    why = why.replace(" no new claims to deallocate,", "")
     if "untolerated taint" in why:
         why = f"{why.rstrip('.')}. An admin adds the taint to extraTolerations of the Helm release"
     if "persistentvolumeclaim" in why and ("not found" in why or "being deleted" in why):

@@ -48,17 +48,6 @@ class Forbidden(ApiError):
         """Whether a ResourceQuota was in the way: it may have room later."""
         return "exceeded quota" in self.message or "failed quota" in self.message
 
-    @property
-    def is_pod_security(self) -> bool:
-        """Whether Pod Security admission refused the Pod."""
-        return "violates PodSecurity" in self.message
-
-    @property
-    def is_terminating_namespace(self) -> bool:
-        """Whether the namespace is being deleted: nothing new can be made in it."""
-        causes = self.details.get("causes") or []
-        return any(c.get("reason") == "NamespaceTerminating" for c in causes if isinstance(c, dict))
-
 
 class Invalid(ApiError):
     """422: the object breaks its schema or a validation rule; `message` says which."""

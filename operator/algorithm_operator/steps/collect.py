@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from algorithm_operator.api.reasons import Reason
 from algorithm_operator.api.text import shown
-from algorithm_operator.contract.reports import COLLECT_FAILED, CollectReport, ExitRecord
+from algorithm_operator.contract.exits import COLLECT_FAILED, CollectReport, ExitRecord
 from algorithm_operator.steps import record, termination
 from algorithm_operator.steps.collection import MAX_MESSAGE, Collection, safe
 from algorithm_operator.steps.commit import AttemptFolder
@@ -22,7 +22,7 @@ STARTED_MARKER = "collect.started"
 
 
 def run(roots: Roots, environment: Mapping[str, str]) -> int:
-    """Collect one attempt; the exit code (see contract/reports.py)."""
+    """Collect one attempt; the exit code (see contract/exits.py)."""
     ended = record.Termination()
     collection: Collection | None = None
     try:

@@ -13,7 +13,15 @@ from algorithm_operator.api.reasons import Reason
 from algorithm_operator.api.text import shown
 from algorithm_operator.contract import messages
 from algorithm_operator.contract.enforcement import enforced_by
-from algorithm_operator.contract.failure import Failure, Finding
+from algorithm_operator.contract.exits import (
+    COLLECT_FAILED,
+    COLLECT_FINDINGS,
+    COLLECT_NO_RESULT,
+    COLLECT_OK,
+    CollectReport,
+    ExitRecord,
+)
+from algorithm_operator.contract.failure import FAILURE, Failure, Finding
 from algorithm_operator.contract.identity import identity
 from algorithm_operator.contract.manifest import (
     MAX_MANIFEST_BYTES,
@@ -24,14 +32,6 @@ from algorithm_operator.contract.manifest import (
     StageRecord,
 )
 from algorithm_operator.contract.plan import Limits, Plan
-from algorithm_operator.contract.reports import (
-    COLLECT_FAILED,
-    COLLECT_FINDINGS,
-    COLLECT_NO_RESULT,
-    COLLECT_OK,
-    CollectReport,
-    ExitRecord,
-)
 from algorithm_operator.contract.sockets import is_image
 from algorithm_operator.core import names, quantity
 from algorithm_operator.steps import images, record, reporting, salvage, walk
@@ -41,7 +41,6 @@ from algorithm_operator.steps.outputs import Checked, Inspection
 from algorithm_operator.steps.roots import Roots
 from algorithm_operator.steps.settings import StepSettings
 
-FAILURE = "failure.json"
 LOG_NAMES = ("stdout.log", "stderr.log", "combined.jsonl")
 MAX_MESSAGE, MAX_LINE = 1000, 1024
 MAX_FAMILIES = 8

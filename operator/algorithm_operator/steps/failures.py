@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from algorithm_operator.api.reasons import Reason
-from algorithm_operator.contract.reports import STAGE_BAD_INPUT, STAGE_RETRY
+from algorithm_operator.contract.exits import STAGE_BAD_INPUT, STAGE_RETRY
 
 
 class StepError(Exception):

@@ -1,6 +1,6 @@
-"""Image files: the strict header first, then the library's own reading of the same header, then the voxels.
+"""MetaImage files: the strict header first, then the library's own reading of the same header, then the voxels.
 
-The only importer of SimpleITK; files get to it in the sandbox alone. No image is ever decoded as a
+Besides the readers, the only importer of SimpleITK; files get to it in the sandbox alone. No image is ever decoded as a
 whole: memory does not depend on the file's size.
 """
 
@@ -8,17 +8,13 @@ from __future__ import annotations
 
 import math
 import os
-import sys
-from array import array
 from collections.abc import Iterable
 from typing import Any
 
 from algorithm_operator.api.job import ImageGeometry
-from algorithm_operator.contract import messages
-from algorithm_operator.steps import metaimage, tiff
+from algorithm_operator.steps import metaimage, segments
 from algorithm_operator.steps.metaimage import Header, MetaImageError
 
-MAX_SEGMENTS = 256
 _TOLERANCE = 1e-6
 
 
@@ -100,55 +96,18 @@ def _pixel_type(text: str) -> str:
 
 
 def segment_values(descriptor: int, header: Header) -> set[int] | None:
-    """The distinct voxel values, or None if they are no segments: not whole numbers, or more than MAX_SEGMENTS."""
+    """The distinct voxel values, or None if they are no segments: not whole numbers, or more than segments.MAX."""
     pixel_type = header.geometry.pixel_type
     if "int" not in pixel_type:
         return None
     found: set[int] = set()
 
     def take(voxels: memoryview) -> None:
-        if len(found) <= MAX_SEGMENTS:
-            found.update(distinct(voxels, header))
+        if len(found) <= segments.MAX:
+            found.update(segments.distinct(voxels, header))
 
     metaimage.read_voxels(descriptor, header, os.fstat(descriptor).st_size, take)
-    return found if len(found) <= MAX_SEGMENTS else None
-
-
-_CODES = {
-    "int8": "b", "uint8": "B", "int16": "h", "uint16": "H", "int32": "i", "uint32": "I", "int64": "q", "uint64": "Q",
-}  # fmt: skip
-
-
-def distinct(voxels: memoryview, header: Header | tiff.Header) -> set[int]:
-    """The distinct values of a piece. Values below 256, as nearly all segments are, take the fast way."""
-    width = header.element_bytes
-    data = voxels.tobytes()
-    planes = [data[place::width] for place in range(width)]
-    low = planes.pop(-1 if header.big_endian else 0)
-    signed_byte = header.geometry.pixel_type == "int8"
-    if not signed_byte and not any(plane.translate(None, b"\0") for plane in planes):
-        return set(_distinct_bytes(low))
-    numbers = array(_CODES[header.geometry.pixel_type], data)
-    if header.big_endian != (sys.byteorder == "big"):
-        numbers.byteswap()
-    return set(numbers)
-
-
-def _distinct_bytes(data: bytes) -> bytes:
-    found = b""
-    while data:
-        found += data[:1]
-        data = data.translate(None, data[:1])
-    return found
-
-
-def segments_problem(values: set[int] | None, allowed: Iterable[int]) -> str | None:
-    """Why a segmentation with these voxel values is not valid, in Grand Challenge's words, or None."""
-    if values is None:
-        return messages.segments_undetermined(MAX_SEGMENTS)
-    allowed = set(allowed)
-    invalid = values - allowed - {0}
-    return messages.segments_unknown(allowed, invalid) if invalid else None
+    return found if len(found) <= segments.MAX else None
 
 
 def inspect(descriptor: int, max_voxel_bytes: int, allowed: list[int] | None) -> dict[str, Any]:
@@ -161,7 +120,7 @@ def inspect(descriptor: int, max_voxel_bytes: int, allowed: list[int] | None) ->
         check_library(descriptor, header)
         if allowed is None:
             check_stored(descriptor, header)
-        elif problem := segments_problem(segment_values(descriptor, header), allowed):
+        elif problem := segments.problem(segment_values(descriptor, header), allowed):
             return {"invalid": problem}
     except MetaImageError as error:
         return {"unreadable": str(error)}

@@ -6,12 +6,14 @@ import json
 from collections.abc import Sequence
 
 from algorithm_operator.api.kinds import SocketKind
+from algorithm_operator.contract.exits import STAGE_BAD_INPUT
 from algorithm_operator.contract.inputs_json import inputs_json
 from algorithm_operator.contract.kinds import KINDS, Form
 from algorithm_operator.contract.manifest import ManifestInput
+from algorithm_operator.contract.messages import together
 from algorithm_operator.contract.plan import Plan, PlannedInput, PlannedSocket
 from algorithm_operator.steps import sources, walk
-from algorithm_operator.steps.failures import bad_input
+from algorithm_operator.steps.failures import StepError, bad_input
 from algorithm_operator.steps.layout import archives, dicom, files, images, values
 from algorithm_operator.steps.layout.folder import InputFolder
 from algorithm_operator.steps.layout.laid import Laid, Layout
@@ -21,6 +23,8 @@ from algorithm_operator.steps.sources import Source
 
 MAX_INPUT_BYTES = 1 << 40
 """Of one input file; the disk of the node ends before."""
+MAX_REFUSAL = 1000
+"""Characters of what is said about all inputs together: what the step's report holds."""
 
 
 class Inputs:
@@ -33,11 +37,21 @@ class Inputs:
     def lay_out(self) -> list[ManifestInput]:
         """Stage every input and inputs.json; files 0444, folders 0555.
 
-        :raises StepError: an input is missing or not valid.
+        :raises StepError: inputs are missing or not valid; all that are, are told.
         """
         # What an archive holds may lie where another input is: it is that which must be there first.
         order = sorted(self._plan.inputs, key=lambda each: each.socket.kind == SocketKind.ZIP)
-        laid = {each.socket.slug: self._one(each) for each in order}
+        laid: dict[str, Laid] = {}
+        refusals: list[StepError] = []
+        for each in order:
+            try:
+                laid[each.socket.slug] = self._one(each)
+            except StepError as error:
+                if error.code != STAGE_BAD_INPUT:
+                    raise
+                refusals.append(error)
+        if refusals:
+            raise _all(refusals)
         told = inputs_json(each.told for each in laid.values())
         self._layout.folder.write("inputs.json", json.dumps(told, ensure_ascii=False, indent=2).encode())
         self._layout.folder.close()
@@ -63,3 +77,12 @@ class Inputs:
             return archives.lay_out(self._layout, socket, found)
         form = values.lay_out_file if KINDS[socket.kind].form is Form.JSON else files.lay_out
         return form(self._layout, socket, found)
+
+
+def _all(refusals: Sequence[StepError]) -> StepError:
+    """One refusal that says them all; its reason is the first one's."""
+    first = refusals[0]
+    if len(refusals) == 1:
+        return first
+    message = together([error.message for error in refusals], MAX_REFUSAL)
+    return StepError(STAGE_BAD_INPUT, first.reason, message, first.slug)

@@ -13,10 +13,10 @@ from contextlib import ExitStack, closing
 
 from algorithm_operator.api.reasons import Reason, sentence
 from algorithm_operator.api.text import quoted, shown
+from algorithm_operator.contract.exits import STAGE_BAD_INPUT
 from algorithm_operator.contract.manifest import ManifestModel
 from algorithm_operator.contract.paths import check_store_path
 from algorithm_operator.contract.plan import PlannedModel
-from algorithm_operator.contract.reports import STAGE_BAD_INPUT
 from algorithm_operator.steps import archive, walk
 from algorithm_operator.steps.copying import BLOCK, listed
 from algorithm_operator.steps.failures import StepError, os_message

@@ -6,18 +6,14 @@ import os
 from collections.abc import Mapping, Sequence
 
 from algorithm_operator.api.job import ImageGeometry
-from algorithm_operator.api.kinds import SocketKind
 from algorithm_operator.api.text import quoted
 from algorithm_operator.contract import geometry, messages
 from algorithm_operator.contract.plan import PlannedSocket
-from algorithm_operator.steps import images, sandbox, tiff_images, walk
+from algorithm_operator.steps import images, sandbox, socket_images, walk
 from algorithm_operator.steps.failures import FindingError
+from algorithm_operator.steps.socket_images import MHA, TIF
 
-MHA, TIF = ".mha", ".tif"
 _SUFFIXES = {b".mha": MHA, b".tif": TIF, b".tiff": TIF}
-_INSPECT = {MHA: images.inspect, TIF: tiff_images.inspect}
-_COMPONENTS = (1, 3, 4)
-"""Numbers a voxel: grey, RGB, RGBA."""
 _TOLD = 3
 """Files that are named, of those that are no images."""
 
@@ -55,12 +51,9 @@ def check(
     :raises FindingError: it cannot be read, or is none of its socket's.
     """
     name, where = socket.relative_path, os.fsdecode(file.path)
-    segments = socket.overlay_segments
-    allowed = [segment.voxel_value for segment in segments] if segments else None
     suffix = _suffix(file.path) or MHA
-    inspect = _INSPECT[suffix]
     outcome = sandbox.run(
-        lambda: inspect(descriptor, max_voxel_bytes, allowed),
+        lambda: socket_images.inspect(socket, descriptor, suffix, max_voxel_bytes),
         bounds,
         max_result=1 << 20,
         before=images.preload if suffix == MHA else None,
@@ -80,13 +73,8 @@ def check(
     if "invalid" in found:
         raise FindingError(messages.image_invalid(name, found["invalid"]), where)
     image = images.geometry(found["geometry"])
-    if image.components not in _COMPONENTS:
-        why = f"{quoted(file.path, 128)} has {image.components} numbers a voxel; an image has 1, 3 or 4"
-        raise FindingError(messages.no_image(name, why), where)
-    if socket.kind == SocketKind.DISPLACEMENT_FIELD and (
-        problem := messages.no_vector_field(len(image.size), image.components, image.size[-1])
-    ):
-        raise FindingError(messages.image_invalid(name, problem), where)
+    if problem := socket_images.colour_problem(image):
+        raise FindingError(messages.no_image(name, f"{quoted(file.path, 128)} {problem}"), where)
     return image
 
 

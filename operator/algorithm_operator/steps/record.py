@@ -18,7 +18,7 @@ from types import FrameType
 
 from pydantic import ValidationError
 
-from algorithm_operator.contract.reports import ExitRecord
+from algorithm_operator.contract.exits import ExitRecord
 
 MAX_RECORD = 64 * 1024
 DRAIN_SECONDS = 2.0

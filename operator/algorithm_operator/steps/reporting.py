@@ -206,7 +206,7 @@ def keep(folder: AttemptFolder | None, reporter: Reporter, checked: Sequence[Che
 
 
 def wire(report: Report) -> bytes:
-    """The report as report.json. What is too much of it gives way to a note, the largest preview first."""
+    """The report as _report.json. What is too much of it gives way to a note, the largest preview first."""
     while True:
         data = report.model_dump_json(by_alias=True, exclude_none=True).encode()
         if len(data) <= MAX_REPORT_BYTES:

@@ -8,13 +8,11 @@ import stat
 import sys
 
 from algorithm_operator.contract import frames
-from algorithm_operator.contract.manifest import MAX_MANIFEST_BYTES, ManifestFile
-from algorithm_operator.contract.reports import COLLECT_FAILED, COLLECT_NO_RESULT, COLLECT_OK
+from algorithm_operator.contract.exits import COLLECT_FAILED, COLLECT_NO_RESULT, COLLECT_OK
+from algorithm_operator.contract.manifest import MANIFEST, MAX_MANIFEST_BYTES, ManifestFile
 from algorithm_operator.steps.commit import AttemptFolder
 from algorithm_operator.steps.failures import os_message
 from algorithm_operator.steps.roots import Roots
-
-MANIFEST = "manifest.json"
 
 
 def keep_manifest(folder: AttemptFolder | None, data: bytes) -> ManifestFile:

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 
 from algorithm_operator.api.reasons import Reason, sentence
 from algorithm_operator.api.text import quoted, shown
+from algorithm_operator.contract.exits import STAGE_BAD_INPUT
 from algorithm_operator.contract.plan import PlannedFile
-from algorithm_operator.contract.reports import STAGE_BAD_INPUT
 from algorithm_operator.steps import walk
 from algorithm_operator.steps.copying import blocks
 from algorithm_operator.steps.failures import StepError, bad_input, os_message

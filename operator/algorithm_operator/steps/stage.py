@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from algorithm_operator.api.reasons import Reason, sentence
+from algorithm_operator.contract.exits import STAGE_NOT_ISOLATED, STAGE_OK, StageReport
 from algorithm_operator.contract.manifest import IsolationSeen, StageRecord
 from algorithm_operator.contract.plan import Plan
-from algorithm_operator.contract.reports import STAGE_NOT_ISOLATED, STAGE_OK, StageReport
 from algorithm_operator.core import names, quantity
 from algorithm_operator.steps import gate, model, termination
 from algorithm_operator.steps.copying import ChangedError
@@ -41,7 +41,7 @@ THREAD_VARIABLES = (
 
 
 def run(roots: Roots, environment: Mapping[str, str]) -> int:
-    """Stage one attempt; the exit code (see contract/reports.py)."""
+    """Stage one attempt; the exit code (see contract/exits.py)."""
     try:
         report = _stage(roots, environment)
     except StepError as error:

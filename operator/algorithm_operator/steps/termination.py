@@ -6,7 +6,7 @@ import sys
 
 from algorithm_operator.api.base import Model
 from algorithm_operator.api.text import shown
-from algorithm_operator.contract.reports import MAX_TERMINATION_BYTES, CollectReport, StageReport
+from algorithm_operator.contract.exits import MAX_TERMINATION_BYTES, CollectReport, StageReport
 from algorithm_operator.steps.roots import Roots
 
 _STEPS = (768, 512, 256, 128, 64, 16)

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from algorithm_operator.contract import messages
-from algorithm_operator.steps import images, tiff
+from algorithm_operator.steps import segments, tiff
 from algorithm_operator.steps.copying import BLOCK
 from algorithm_operator.steps.tiff_entries import File, TiffError
 
@@ -41,18 +41,18 @@ def segments_problem(
     """Why a segmentation is not valid, in Grand Challenge's words, or None; `read` gives its voxels piece by piece."""
     least, most, image = header.minimum, header.maximum, header.geometry
     if least is None or most is None or image.components != 1 or "int" not in image.pixel_type:
-        return messages.segments_undetermined(images.MAX_SEGMENTS)
-    if least != int(least) or most != int(most) or not 0 <= most - least < images.MAX_SEGMENTS:
-        return messages.segments_undetermined(images.MAX_SEGMENTS)
+        return messages.segments_undetermined(segments.MAX)
+    if least != int(least) or most != int(most) or not 0 <= most - least < segments.MAX:
+        return messages.segments_undetermined(segments.MAX)
     found = set(range(int(least), int(most) + 1))
 
     def take(voxels: memoryview) -> None:
-        if len(found) <= images.MAX_SEGMENTS:
-            found.update(images.distinct(voxels, header))
+        if len(found) <= segments.MAX:
+            found.update(segments.distinct(voxels, header))
 
     if not header.compressed:
         read(take)
-    return images.segments_problem(found if len(found) <= images.MAX_SEGMENTS else None, allowed)
+    return segments.problem(found if len(found) <= segments.MAX else None, allowed)
 
 
 def read_voxels(file: File, page: tiff.Page, take: Callable[[memoryview], None]) -> None:

@@ -33,6 +33,11 @@ def test_no_two_rows_share_a_path() -> None:
     assert len(set(paths)) == len(paths)
 
 
+def test_no_row_lies_elsewhere_than_at_grand_challenge() -> None:
+    """There it lies at the root of /input, where no socket may lie: a container would not find its image."""
+    assert "generic-medical-image" not in CATALOGUE
+
+
 def test_a_slug_gets_its_definition() -> None:
     socket = Socket.model_validate({"slug": "prostate-cancer-likelihood"})
     assert (socket.kind, socket.relative_path) == ("Float", "cspca-case-level-likelihood.json")

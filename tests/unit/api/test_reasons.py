@@ -53,13 +53,7 @@ def calls() -> Iterator[tuple[str, Reason, set[str]]]:
                 yield where, Reason[first.attr], {keyword.arg or "" for keyword in node.keywords}
 
 
-CALLS = list(calls())
-
-
-def test_calls_are_found() -> None:
-    assert len(CALLS) > 20
-
-
-@pytest.mark.parametrize(("where", "reason", "facts"), CALLS, ids=[f"{call[0]}-{call[1]}" for call in CALLS])
-def test_a_call_gives_the_facts_that_the_sentence_names(where: str, reason: Reason, facts: set[str]) -> None:
-    assert facts == placeholders(reason), where
+def test_a_call_gives_the_facts_that_the_sentence_names() -> None:
+    found = list(calls())
+    assert len(found) > 20
+    assert [(where, reason) for where, reason, facts in found if facts != placeholders(reason)] == []

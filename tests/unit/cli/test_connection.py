@@ -51,7 +51,9 @@ def test_no_kubeconfig() -> None:
 def test_no_server(kubeconfig: str) -> None:
     cluster = connect(Target(kubeconfig=kubeconfig))
     cluster.api.configuration.retries = False
-    with pytest.raises(UnreachableError, match=r"The cluster at http://127\.0\.0\.1:9 does not answer"):
+    with pytest.raises(
+        UnreachableError, match=r"The cluster at http://127\.0\.0\.1:9 does not answer: Connection refused\."
+    ):
         cluster.list(Kind.JOBS)
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
 
 from algorithm_operator.api.text import shown
-from algorithm_operator.cli.__main__ import app
+from algorithm_operator.cli.authoring import app
 from algorithm_operator.cli.errors import CliError
 from algorithm_operator.contract.kinds import KINDS
 
@@ -181,6 +181,17 @@ def test_what_cannot_run_here_is_found_by_lint() -> None:
             ),
             "nested too deeply",
         ),
+    ],
+    ids=[
+        "no JSON",
+        "a list",
+        "no sockets",
+        "no slug",
+        "a page of numbers",
+        "deep",
+        "NaN",
+        "too long",
+        "a deep schema",
     ],
 )
 def test_no_algorithm(text: str, says: str) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from algorithm_operator.cli.__main__ import app
+from algorithm_operator.cli.authoring import app
 from algorithm_operator.cli.errors import UsageError
 
 

@@ -1,5 +1,6 @@
 """What people type after --input, and what it becomes."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +79,7 @@ def test_missing_file_is_named(tmp_path: Any) -> None:
         (["a--b=1"], "single hyphens"),
         (["a=1", "a=2"], '"a" is given twice'),
         (["t1=../t1.mha"], "is of kind Image"),
-        (["t1=./t1.mha"], "kubectl algorithm upload"),
+        (["t1=./t1.mha"], "t1=@FILE"),
         (["t1=cases:../t1.mha"], 'contains ".."'),
         (["t1=cases:/t1.mha"], 'begins with "/"'),
         (["t1=cases:"], "is of kind Image"),
@@ -92,6 +93,14 @@ def test_missing_file_is_named(tmp_path: Any) -> None:
 def test_refused(given: list[str], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         parse_inputs(given, {"t1": "Image"})
+
+
+def test_a_key_without_json_is_no_value() -> None:
+    for place in ("configmap:settings/mm", f"image:cases@sha256:{'0' * 64}:mm"):
+        with pytest.raises(UsageError, match=r'Input "mm" is of kind Float: .* must end with \.json'):
+            parse_input("mm", place, "Float")
+        assert parse_input("mm", json.dumps(place), "Anything")["value"] == place
+        assert parse_input("mm", place, "String")["value"] == place
 
 
 def test_several_files_of_one_input() -> None:

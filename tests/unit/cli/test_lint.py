@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from algorithm_operator.api.text import shown
-from algorithm_operator.cli.__main__ import app
+from algorithm_operator.cli.authoring import app
 from algorithm_operator.cli.errors import UsageError
 from algorithm_operator.cli.lint.check import check
 from algorithm_operator.cli.lint.manifests import Manifest, ManifestError, read
@@ -92,7 +92,7 @@ def test_nothing_is_wrong() -> None:
         ),
         (
             "slug: t1-mri, kind: Image",
-            "slug: generic-medical-image, schema: {type: object}",
+            "slug: ct-image, schema: {type: object}",
             "spec.interfaces[0].inputs[0]: relativePath, schema, overlaySegments of a common socket are known",
         ),
         ("memory: 8G", "memory: 8 GB", '"8 GB" does not have the form'),
@@ -116,6 +116,11 @@ def test_nothing_is_wrong() -> None:
             "  - {slug: threshold, value: 0.5}\n",
             "",
             "a.yaml:18: AlgorithmJob case-1: spec: ",
+        ),
+        (
+            "  resources: {m",
+            '  resultTemplate: "{{ results.a | nope }}"\n  resources: {m',
+            'a.yaml:6: Algorithm lesions: spec.resultTemplate: line 1: there is no filter "nope"',
         ),
         ("value: 0.5", "value: half", "a.yaml:22: AlgorithmJob case-1: spec.inputs[1]: "),
         (
@@ -255,6 +260,25 @@ BOMB = "a: &a [1,1,1,1,1,1,1,1,1,1]\n" + "".join(
         (b"<<: 1\n", 1, "merges mappings"),
         (b"x" * (3 * 1024 * 1024 + 1), 1, "an API server takes 3145728"),
     ],
+    ids=[
+        "a tab",
+        "a name twice",
+        "an open list",
+        "two colons",
+        "Latin-1",
+        "a control character",
+        "an anchor in itself",
+        "deep",
+        "a bomb",
+        "a Python object",
+        "binary",
+        "a list as name",
+        "NaN",
+        "a long number",
+        "infinity",
+        "a merge",
+        "too long",
+    ],
 )
 def test_broken_yaml_is_one_message(data: bytes, line: int, says: str) -> None:
     if says == "nothing":  # the tag is of a list, whose content is plain: it is never obeyed
@@ -275,6 +299,9 @@ def test_broken_yaml_is_one_message(data: bytes, line: int, says: str) -> None:
         ("010", 8),
         ("1_000", 1000),
         ("yes", True),
+        ("y", True),
+        ("N", False),
+        ('"y"', "y"),
         ("~", None),
         ('"1"', "1"),
         ("1.", 1.0),

@@ -16,7 +16,7 @@ from algorithm_operator.api.reasons import Reason
 from algorithm_operator.cli.jobs import Job, job_of
 from algorithm_operator.cli.page import MAX_LOG_BYTES, Facts, Log, page
 from algorithm_operator.contract.failure import Finding
-from algorithm_operator.contract.manifest import Manifest
+from algorithm_operator.contract.manifest import Conversion, Manifest, ManifestInput
 from algorithm_operator.contract.report import Picture, Preview, Report, Segment
 from tests.unit.cli.test_explain import condition, job
 from tests.unit.cli.test_results import manifest
@@ -198,6 +198,24 @@ def test_stderr_of_a_success_is_a_warning() -> None:
     assert '<pre class="stderr" tabindex="0">careful</pre>' in html
     assert "It wrote 8 bytes." in html
     assert "a warning, not a failure" in html
+
+
+def test_how_an_input_was_converted_is_one_line() -> None:
+    record = Manifest.model_validate_json(manifest())
+    how = Conversion(format="DICOM", reader="pydicom 3", files=2, notes=["Sorted.", "Scaled."])
+    record.inputs = [
+        ManifestInput(
+            slug="ct",
+            kind="Image",
+            relative_path="images/ct",
+            source="a:b/",
+            bytes=1,
+            sha256="0" * 64,
+            conversion=how,
+        )
+    ]
+    html = shown(job(state="Succeeded"), Facts(manifest=record))
+    assert "converted from 2 DICOM file(s) by pydicom 3; Sorted; Scaled; from a:b/" in html
 
 
 def test_logs_keep_their_lines_and_lose_what_steers() -> None:

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from algorithm_operator.cli.__main__ import app
+from algorithm_operator.cli.authoring import app
 from algorithm_operator.cli.errors import CliError
 from algorithm_operator.cli.push import archive as archives
 from algorithm_operator.cli.push import logins
@@ -252,6 +252,14 @@ def test_no_file(tmp_path: Path) -> None:
     )
 
 
+def test_a_folder_and_a_file_that_is_no_tar_are_named(tmp_path: Path, registry: Registry) -> None:
+    folder = CliRunner().invoke(app, ["push", str(tmp_path), "a/b:1"]).exception
+    assert str(folder) == f'"{tmp_path}" cannot be read: Is a directory.'
+    assert str(push(tmp_path, b"nothing", registry).exception).endswith(
+        ": it is no tar file, neither plain nor packed by gzip, bzip2 or xz; docker save writes one."
+    )
+
+
 def test_a_password_does_not_go_over_plain_http(tmp_path: Path, registry: Registry) -> None:
     registry.login = "me:secret"
     result = push(tmp_path, tar(docker()), registry, "--username", "me", "--password-stdin", input="secret\n")
@@ -326,7 +334,17 @@ def test_a_registry_that_speaks_plain_http(tmp_path: Path, registry: Registry) -
 
 def test_nobody_there(tmp_path: Path, registry: Registry) -> None:
     registry.host = "127.0.0.1:1"
-    assert "127.0.0.1:1 cannot be reached" in str(push(tmp_path, tar(docker()), registry).exception)
+    said = str(push(tmp_path, tar(docker()), registry).exception)
+    assert said == "127.0.0.1:1 cannot be reached: Connection refused."
+
+
+def test_tls_is_asked_for_where_there_is_none(tmp_path: Path, registry: Registry) -> None:
+    file = tmp_path / "image.tar"
+    file.write_bytes(tar(docker()))
+    said = CliRunner().invoke(app, ["push", str(file), f"{registry.host}/{REPOSITORY}:1"]).exception
+    assert str(said) == (
+        f"{registry.host} cannot be trusted: wrong version number. If it speaks plain HTTP, add --insecure."
+    )
 
 
 def test_username_and_password_come_together(tmp_path: Path, registry: Registry) -> None:
@@ -351,6 +369,17 @@ test "$host" = registry.example.org && echo '{"Username": "helped", "Secret": "x
         ({"credsStore": "../test"}, None),
         ({"auths": []}, None),
         ([], None),
+    ],
+    ids=[
+        "a host",
+        "a URL",
+        "another host",
+        "the store of all",
+        "a helper",
+        "a store that is not there",
+        "a path as store",
+        "a list of hosts",
+        "a list",
     ],
 )
 def test_what_docker_login_left(

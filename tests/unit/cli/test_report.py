@@ -24,9 +24,9 @@ REPORT = Report(results_html="<p>883.3 mL</p>").model_dump_json(by_alias=True).e
 
 
 def with_report(volume: Path, data: bytes, announced: dict[str, Any] | None = None) -> Job:
-    body = json.loads(manifest()) | {"report": announced or file_of("report.json", data)}
+    body = json.loads(manifest()) | {"report": announced or file_of("_report.json", data)}
     one = put(volume, json.dumps(body).encode())
-    (volume / FOLDER / "report.json").write_bytes(data)
+    (volume / FOLDER / "_report.json").write_bytes(data)
     return one
 
 
@@ -43,7 +43,7 @@ def test_a_succeeded_job(store: StoreClient, volume: Path) -> None:
     assert facts.remarks == []
 
 
-@pytest.mark.parametrize("path", ["report.json", "logs/stdout.log", "manifest.json"])
+@pytest.mark.parametrize("path", ["_report.json", "logs/stdout.log", "manifest.json"])
 def test_a_changed_byte_is_an_error(store: StoreClient, volume: Path, path: str) -> None:
     one = with_report(volume, REPORT)
     file = volume / FOLDER / path
@@ -58,7 +58,7 @@ def test_a_changed_byte_is_an_error(store: StoreClient, volume: Path, path: str)
         (b"{", None, "cannot be read"),
         (b'{"schema": "other"}', None, "cannot be read"),
         (b'{"previews": [{"slug": "a"}]}', None, "cannot be read"),
-        (REPORT, {"path": "report.json", "bytes": MAX_REPORT_BYTES + 1, "sha256": "0" * 64}, "too much"),
+        (REPORT, {"path": "_report.json", "bytes": MAX_REPORT_BYTES + 1, "sha256": "0" * 64}, "too much"),
     ],
 )
 def test_a_report_that_is_none_is_a_remark(

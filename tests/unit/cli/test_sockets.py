@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from algorithm_operator.api.catalogue import CATALOGUE
 from algorithm_operator.api.interface import Socket
-from algorithm_operator.cli.__main__ import app
+from algorithm_operator.cli.authoring import app
 from algorithm_operator.cli.errors import UsageError
 from algorithm_operator.contract.kinds import KINDS
 

@@ -233,6 +233,11 @@ REFUSED = {
         Reason.TIME_LIMIT_TOO_LONG,
         ["7201", "7200"],
     ),
+    "every input that is refused": (
+        job(at("../t1.mha"), {"slug": "smoothing", "value": "1.5"}),
+        Reason.PATH_INVALID,
+        ['Input "t1-mri": ', '. Input "smoothing" is not valid: JSON does not fulfill schema'],
+    ),
     "no output store": (
         job(MRI_GIVEN, SMOOTHING_GIVEN),
         Reason.NO_OUTPUT_STORE,

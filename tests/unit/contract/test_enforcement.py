@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from algorithm_operator.contract.enforcement import enforced_by
+from algorithm_operator.contract.exits import LimitsSeen
 from algorithm_operator.contract.plan import Limits
-from algorithm_operator.contract.reports import LimitsSeen
 
 GIB = 1024**3
 

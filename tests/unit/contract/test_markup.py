@@ -32,6 +32,24 @@ from algorithm_operator.contract.markup import clean
         ('<meta http-equiv="refresh" content="0"><base href="//x/"><link href="x">', ""),
         ("<!-- x -->a", "a"),
     ],
+    ids=[
+        "bold",
+        "attributes of a cell",
+        "script",
+        "style",
+        "picture",
+        "SVG",
+        "javascript:",
+        "data:",
+        "a broken javascript:",
+        "a path",
+        "no scheme",
+        "https:",
+        "a handler",
+        "a form",
+        "a head",
+        "a comment",
+    ],
 )
 def test_the_allow_list(html: str, cleaned: str) -> None:
     assert clean(html) == cleaned

@@ -55,6 +55,10 @@ def test_findings_are_all_named_where_there_is_room() -> None:
     assert messages.findings([("a", "x"), ("b", "y")], 100) == "a: x; b: y"
 
 
+def test_sentences_follow_each_other() -> None:
+    assert messages.together(["A is bad.", "B is bad."], 100) == "A is bad. B is bad."
+
+
 def test_what_does_not_fit_is_counted() -> None:
     assert (
         messages.findings([("a", "x" * 20), ("b", "y" * 20), ("c", "z")], 45) == f"a: {'x' * 20} (and 2 more)"

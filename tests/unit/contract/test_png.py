@@ -2,7 +2,6 @@
 
 import io
 import struct
-import zlib
 
 import pytest
 from hypothesis import given, settings
@@ -10,10 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 
 from algorithm_operator.contract.png import MAX_SIDE, drawable
-
-
-def chunk(name: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+from tests.unit.steps.files import chunk
 
 
 def png(size: tuple[int, int] = (3, 2), text: str | None = None) -> bytes:
@@ -51,6 +47,10 @@ def test_a_picture_stays_and_what_comes_along_goes() -> None:
         SIGNATURE + chunk(b"IDAT", b"x") + IEND,
         png()[:33] + chunk(b"EVIL", b"x") + png()[33:],
         png()[:33] + png()[8:],
+    ],
+    ids=[
+        "nothing", "SVG", "a signature", "no image", "cut", "something behind it", "a wrong checksum",
+        "too large", "too many pixels", "an empty header", "no header", "an unknown chunk", "two headers",
     ],
 )  # fmt: skip
 def test_no_pictures(data: bytes) -> None:

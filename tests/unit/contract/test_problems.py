@@ -36,6 +36,9 @@ SOUND = {
     "a path that only begins like another": spec(([socket(), socket("ab"), socket("a-b")], OUT)),
     "an input and an output at one path": spec(([socket("a", relativePath="out.json")], OUT)),
     "a catalogue's socket": spec(([{"slug": "t1-brain-mri"}], [{"slug": "results-json-file"}])),
+    "names that are like those of our own files": spec(
+        ([socket("manifest")], [socket("report"), socket("failure", "PDF file")])
+    ),
     "an overlay": spec(
         (
             [socket("a", "Image"), socket("b", "Segmentation", overlaySegments=segments(("x", 1)))],
@@ -111,6 +114,14 @@ PROBLEMS = {
     "a reserved slug": (
         spec(([socket()], [socket("metrics-json-file")])),
         'output "metrics-json-file": this slug is reserved at Grand Challenge',
+    ),
+    "the name of the run record": (
+        spec(([socket()], [socket("manifest")])),
+        'output "manifest": it would be stored as manifest.json, which tells of the run itself; give it another slug',
+    ),
+    "the name of the record of a failure": (
+        spec(([socket()], [socket("failure", relativePath="other.json")])),
+        'output "failure": it would be stored as failure.json',
     ),
     "schema of an image": (
         spec(([socket(kind="Image", schema={})], OUT)),

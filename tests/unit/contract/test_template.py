@@ -38,6 +38,20 @@ def test_templates(text: str) -> None:
         ("{{ a" + "|e" * 8000 + " }}", "it is no Jinja template that can be read"),
         ("{% \x1b[31m %}", "it is no Jinja template: line 1: "),
     ],
+    ids=[
+        "broken",
+        "a broken tag",
+        "include",
+        "import",
+        "extends",
+        "no filter",
+        "no test",
+        "deep",
+        "a long number",
+        "many attributes",
+        "many filters",
+        "an escape sequence",
+    ],
 )
 def test_problems(text: str, why: str) -> None:
     found = template_problem(text)

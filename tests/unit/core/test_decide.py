@@ -466,6 +466,27 @@ def test_success_shows_small_values_and_refers_to_the_rest(value: Any, kept: boo
     assert find(status.conditions, "Complete") is not None
 
 
+def test_the_values_of_all_outputs_share_the_room_in_status() -> None:
+    """32 outputs of 1000 bytes each: the first 8 KiB are shown, the rest is referred to."""
+    facts = facts_of(pod(stage=DONE, main=terminated(0), collect=collected()))
+    made = manifest("x" * 998)
+    wanted = [made.outputs[0].model_copy(update={"slug": f"o{number}"}) for number in range(32)]
+    interface = run().interface
+    shown = interface.outputs[-1].model_copy(update={"store_in_status": True})
+    outputs = [shown.model_copy(update={"slug": each.slug}) for each in wanted]
+    status = followed()
+    assert status.algorithm is not None
+    taken = status.algorithm.model_copy(
+        update={"interface": interface.model_copy(update={"outputs": outputs})}
+    )
+    status = status.model_copy(update={"algorithm": taken})
+    ended = succeeded(
+        world(job(status)), status, 1, facts, judge(facts, run()), made.model_copy(update={"outputs": wanted})
+    ).status
+    assert [each.value is not None for each in ended.outputs] == [True] * 8 + [False] * 24
+    assert all(each.path is not None for each in ended.outputs)
+
+
 def test_an_output_in_another_place_is_a_warning() -> None:
     facts = facts_of(pod(stage=DONE, main=terminated(0), collect=collected()))
     found = manifest({})

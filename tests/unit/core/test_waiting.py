@@ -119,6 +119,7 @@ def test_what_the_scheduler_says_is_told_without_its_thoughts_on_eviction_and_wi
     assert "untolerated taint(s)" in found.message
     assert "extraTolerations" in found.message
     assert "Preemption is not helpful" not in found.message
+    assert "deallocate" not in found.message
 
 
 def test_the_image_of_an_input_that_cannot_be_pulled_is_named() -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from algorithm_operator.contract import frames
+from algorithm_operator.contract.exits import CollectReport, StageReport
 from algorithm_operator.contract.kinds import KINDS
 from algorithm_operator.contract.manifest import MAX_MANIFEST_BYTES, Manifest
 from algorithm_operator.contract.plan import (
@@ -29,7 +30,6 @@ from algorithm_operator.contract.plan import (
     PlannedSocket,
     Target,
 )
-from algorithm_operator.contract.reports import CollectReport, StageReport
 from algorithm_operator.contract.sockets import is_image
 from algorithm_operator.core import names
 from algorithm_operator.steps.roots import ROOT_VARIABLE, SOCKET_VARIABLE, Roots

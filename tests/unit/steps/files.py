@@ -22,15 +22,16 @@ JPEG = (
 MP4 = struct.pack(">I4s4sI", 16, b"ftyp", b"isom", 0) + struct.pack(">I4s", 12, b"moov") + bytes(4)
 
 
-def _chunk(name: bytes, data: bytes) -> bytes:
+def chunk(name: bytes, data: bytes) -> bytes:
+    """A chunk of a PNG."""
     return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
 
 PNG = (
     b"\x89PNG\r\n\x1a\n"
-    + _chunk(b"IHDR", struct.pack(">IIBBBBB", 2, 2, 8, 0, 0, 0, 0))
-    + _chunk(b"IDAT", zlib.compress(bytes(6)))
-    + _chunk(b"IEND", b"")
+    + chunk(b"IHDR", struct.pack(">IIBBBBB", 2, 2, 8, 0, 0, 0, 0))
+    + chunk(b"IDAT", zlib.compress(bytes(6)))
+    + chunk(b"IEND", b"")
 )
 
 

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from algorithm_operator.api.interface import OverlaySegment
+from algorithm_operator.contract.exits import MAX_TERMINATION_BYTES
 from algorithm_operator.contract.plan import PlannedFile, PlannedInput, Target
-from algorithm_operator.contract.reports import MAX_TERMINATION_BYTES
 from tests.unit.steps.attempt import Attempt, planned, serve_open_port, with_value
 from tests.unit.steps.mha import mha
 
@@ -66,7 +66,7 @@ def test_a_whole_attempt(attempt: Attempt) -> None:
     assert hashlib.sha256(stored["manifest.json"]).hexdigest() == collected.manifest_sha256
     assert set(stored) == {
         "manifest.json",
-        "report.json",
+        "_report.json",
         "tissues.mha",
         "results.json",
         "logs/stdout.log",

@@ -56,7 +56,7 @@ def test_apart_nothing_of_them_is_beside_the_outputs(attempt: Attempt, code: int
     }
     kept = attempt.stored()
     assert not any(LINE.encode() in data for data in kept.values())
-    assert set(kept) == ({"manifest.json", "report.json", "results.json"} if code == 0 else {"failure.json"})
+    assert set(kept) == ({"manifest.json", "_report.json", "results.json"} if code == 0 else {"failure.json"})
     record = json.loads(kept["manifest.json" if code == 0 else "failure.json"])
     assert record["logs"][1] == {
         "path": "secret:case-001/uid/1/logs/stderr.log",

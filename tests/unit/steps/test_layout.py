@@ -14,11 +14,12 @@ import numpy as np
 import pytest
 import SimpleITK
 
+from algorithm_operator.api.interface import OverlaySegment
 from algorithm_operator.api.kinds import SocketKind
+from algorithm_operator.contract.exits import STAGE_BAD_INPUT, STAGE_RETRY
 from algorithm_operator.contract.kinds import KINDS
 from algorithm_operator.contract.manifest import ManifestInput
 from algorithm_operator.contract.plan import PlannedFile, PlannedInput
-from algorithm_operator.contract.reports import STAGE_BAD_INPUT, STAGE_RETRY
 from algorithm_operator.core import names
 from algorithm_operator.steps.failures import StepError
 from algorithm_operator.steps.inputs import Inputs
@@ -125,7 +126,11 @@ def test_an_image_of_another_format_becomes_one_mha(case: Case, suffix: str) -> 
     assert staged.parent.stat().st_mode & 0o777 == 0o555
 
 
-@pytest.mark.parametrize(("name", "data"), [("t1.mha", mha()), ("wsi.tif", tiff()), ("wsi.TIFF", tiff())])
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [("t1.mha", mha()), ("wsi.tif", tiff()), ("wsi.TIFF", tiff())],
+    ids=["MetaImage", "TIFF", "capitals"],
+)
 def test_an_image_that_can_be_kept_is_the_same_bytes(case: Case, name: str, data: bytes) -> None:
     case.add("Image", name).write_bytes(data)
     (record,) = case.lay_out()
@@ -150,6 +155,67 @@ def test_metaimage_of_two_files(case: Case) -> None:
     assert record.conversion is not None
     assert record.conversion.files == 2
     assert record.sha256 == sha256(only(case.staged).read_bytes())
+
+
+SEGMENTS = [OverlaySegment(name="CSF", voxel_value=1)]
+UNKNOWN = (
+    "The valid voxel values for this segmentation are: {0, 1}. This segmentation is invalid as it contains the voxel "
+    "values: {7}."
+)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "dtype", "highest", "refusal"),
+    [
+        pytest.param(".nii.gz", "uint8", 1, None, id="converted"),
+        pytest.param(".nii.gz", "int16", 7, UNKNOWN, id="converted, with a value too many"),
+        pytest.param(".nii.gz", "float32", 1, "ensure the voxel values are integers", id="of fractions"),
+        pytest.param(".mhd", "uint8", 1, None, id="put together"),
+        pytest.param(".mhd", "int16", 7, UNKNOWN, id="put together, with a value too many"),
+    ],
+)
+def test_the_voxels_of_a_segmentation(
+    case: Case, suffix: str, dtype: str, highest: int, refusal: str | None
+) -> None:
+    folder = case.add("Segmentation", "case-1/", overlay_segments=SEGMENTS)
+    folder.mkdir()
+    voxels = np.zeros((2, 3, 4), dtype)
+    voxels[1, 1, 1] = highest
+    sitk.WriteImage(sitk.GetImageFromArray(voxels), folder / f"mask{suffix}", useCompression=True)
+    if refusal is None:
+        (record,) = case.lay_out()
+        assert record.sha256 == sha256(only(case.staged).read_bytes())
+    else:
+        message = case.refusal()
+        assert message.startswith('Input "given" is not valid: "case-1/mask')
+        assert refusal in message
+
+
+@pytest.mark.parametrize("suffix", [".mha", ".nrrd"])
+def test_two_numbers_a_voxel_are_no_image(case: Case, suffix: str) -> None:
+    file = case.add("Image", f"t1{suffix}").with_suffix(suffix)
+    sitk.WriteImage(sitk.GetImageFromArray(np.zeros((2, 3, 4, 2), "uint8"), isVector=True), file)
+    file.rename(file.with_suffix(""))
+    assert case.refusal() == (
+        f'Input "given" is not valid: "t1{suffix}" of DataStore cases has 2 numbers a voxel; an image has 1, 3 or 4.'
+    )
+
+
+def test_a_segmentation_as_tiff_needs_the_tags_of_its_range(case: Case) -> None:
+    case.add("Segmentation", "mask.tif", overlay_segments=SEGMENTS).write_bytes(tiff())
+    assert "minimum and maximum voxel values set as tags" in case.refusal()
+
+
+def test_the_same_image_is_the_same_bytes_in_every_job(case: Case, tmp_path: Path) -> None:
+    """Its sha256 is part of what a result is identified by, and is that of what the algorithm reads."""
+    nifti = tmp_path / "t1.nii.gz"
+    sitk.WriteImage(volume(), nifti)
+    for slug, path in (("first", "t1.nii.gz"), ("second", "again.nii.gz")):
+        case.add("Image", path, slug).write_bytes(nifti.read_bytes())
+    dicom.series(case.add("Image", "series/", "third"), dicom.volume(), names=["a", "b", "c", "d"])
+    dicom.series(case.add("Image", "again/", "fourth"), dicom.volume(), names=["d", "b", "a", "c"])
+    first, second, third, fourth = case.lay_out()
+    assert first.sha256 == second.sha256 != third.sha256 == fourth.sha256
 
 
 def test_a_dicom_series_becomes_one_mha(case: Case) -> None:
@@ -202,6 +268,7 @@ def test_a_file_is_kept(case: Case, kind: SocketKind) -> None:
         ("Thumbnail jpg", "a.jpeg", b"", "it is empty"),
         ("ZIP file", "a.zip", b"PK", '"a.zip" of DataStore cases: '),
     ],
+    ids=["another suffix", "another content", "empty", "a damaged archive"],
 )  # fmt: skip
 def test_a_file_of_another_type(case: Case, kind: str, name: str, data: bytes, expected: str) -> None:
     case.add(kind, name).write_bytes(data)
@@ -212,6 +279,19 @@ def test_a_jpeg_by_its_other_name(case: Case) -> None:
     case.add("Thumbnail jpg", "a.jpg").write_bytes(FILES[SocketKind.JPEG])
     case.lay_out()
     assert list(case.staged) == ["given.jpeg"]
+
+
+def test_every_input_that_is_refused_is_told(case: Case) -> None:
+    case.add("Image", "t1.mha", "t1").write_bytes(b"no image")
+    case.add("Float", "there.json", "fine").write_text("1")
+    case.add("Float", "threshold.json", "threshold").write_text('"much"')
+    case.add("Float", "missing.json", "missing")
+    message = case.refusal()
+    assert message.startswith('Input "t1" is not valid: "t1.mha": ')
+    assert (
+        ' Input "threshold" is not valid: "threshold.json" of DataStore cases: JSON does not fulfill schema: instance '
+        'is not a number. Input "missing": "missing.json" does not exist in DataStore cases.' in message
+    )
 
 
 def test_two_files_for_one(case: Case) -> None:

@@ -16,7 +16,7 @@ def test_each_form_keeps_its_suffix_and_a_warning_is_no_failure(attempt: Attempt
         planned("heat", "Heat Map", overlay_of="t1-mri", geometry_check="Warn"),
         planned("slide", "Segmentation", overlay_segments=SEGMENTS),
         planned("letter", "PDF file", "deep/letter.pdf"),
-        planned("places", "Multiple points"),
+        planned("report", "Multiple points", "places.json"),
     ]
     slide = tiff(Page(changes={Tag.MINIMUM: (SHORT, [0]), Tag.MAXIMUM: (SHORT, [2])}))
     points = '{"type": "Multiple points", "points": [], "version": {"major": 1, "minor": 0}}'
@@ -30,12 +30,12 @@ def test_each_form_keeps_its_suffix_and_a_warning_is_no_failure(attempt: Attempt
 
     assert code == 0, attempt.stderr
     kept = attempt.stored()
-    del kept["manifest.json"], kept["report.json"]
+    del kept["manifest.json"], kept["_report.json"]
     assert kept == {
         "heat.mha": mha(),
         "slide.tif": slide,
         "letter.pdf": PDF,
-        "places.json": points.encode(),
+        "report.json": points.encode(),
     }
     outputs = {each.slug: each for each in attempt.manifest().outputs}
     (warning,) = outputs["heat"].warnings

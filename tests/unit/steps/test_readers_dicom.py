@@ -327,9 +327,10 @@ def test_several_series_are_listed(tmp_path: Path) -> None:
     changes = {
         number: {"SeriesInstanceUID": "1.2.9", "SeriesDescription": "evil\u202e\n" * 3} for number in (1, 3)
     }
-    words = refusal(series(tmp_path, volume(5), changes=changes))
+    words = refusal(series(tmp_path, volume(5), changes=changes, SpecificCharacterSet="ISO_IR 192"))
     assert "of 2 series" in words
-    assert '"" (1.2.3.1): 3 file(s), such as "0000.dcm"' in words
+    assert 'give those of one: 1.2.3.1: 3 file(s), such as "0000.dcm"' in words
+    assert '"evil\\u202e\\x0a' in words
     assert '(1.2.9): 2 file(s), such as "0001.dcm"' in words
     assert words.isprintable()
 

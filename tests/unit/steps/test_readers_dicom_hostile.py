@@ -123,8 +123,11 @@ def test_a_deflate_bomb_ends_in_the_sandbox(tmp_path: Path) -> None:
     raw = path.read_bytes()
     at = 132 + 12 + struct.unpack("<I", raw[140:144])[0]
     squeeze = zlib.compressobj(9, wbits=-zlib.MAX_WBITS)
-    bomb = _element((0x7FE0, 0x10), b"OW", 1 << 28)
-    path.write_bytes(raw[:at] + squeeze.compress(bomb + bytes(1 << 28)) + squeeze.flush())
+    head, mebibyte = (
+        squeeze.compress(part) + squeeze.flush(zlib.Z_FULL_FLUSH)
+        for part in (_element((0x7FE0, 0x10), b"OW", 1 << 28), bytes(MIB))
+    )
+    path.write_bytes(raw[:at] + head + 256 * mebibyte + squeeze.flush())
     with given([path]) as files:
         bounds, held = replace(BOUNDS, memory_bytes=128 * MIB), [files[0].descriptor]
         outcome = sandbox.run(lambda: str(dicom.read(files)), bounds, descriptors=held)

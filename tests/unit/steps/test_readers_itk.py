@@ -171,6 +171,7 @@ def test_a_header_that_names_another_file(tmp_path: Path, name: str) -> None:
         (bytes(23), None, "promises 24 bytes of voxels, but 23 follow it"),
         (bytes(24), b"x", 'beside it and its data file lies "notes.txt"'),
     ],
+    ids=["a byte too few", "a third file"],
 )
 def test_a_pair_that_does_not_fit(tmp_path: Path, data: bytes, extra: bytes | None, expected: str) -> None:
     (tmp_path / "t1.mhd").write_bytes(header(ElementDataFile="t1.raw"))
@@ -242,6 +243,12 @@ def nifti_bytes(**fields: Any) -> bytes:
         (nifti_bytes(scl_slope=float("nan")), "no finite number"),
         (nifti_bytes(scl_inter=float("inf")), "no finite number"),
     ],
+    ids=[
+        "nothing", "zeros", "a pair", "another version", "NIfTI-2", "no dimensions", "eight dimensions",
+        "a negative size", "too large", "more than the file", "complex", "single bits",
+        "bits of another type", "an offset in the header", "half an offset", "no offset",
+        "an endless offset", "no slope", "an endless intercept",
+    ],
 )  # fmt: skip
 def test_nifti_headers_that_are_refused(tmp_path: Path, data: bytes, expected: str) -> None:
     (tmp_path / "x.nii").write_bytes(data)
@@ -256,6 +263,7 @@ def test_nifti_headers_that_are_refused(tmp_path: Path, data: bytes, expected: s
         ("x.nii", b"\x1f\x8b\x08", "name it .nii.gz"),
         ("x.nii.gz", b"\x1f\x8b\x08" + bytes(20), "gzip data are damaged"),
     ],
+    ids=["not compressed", "compressed under a plain name", "damaged"],
 )
 def test_gzip_that_is_none(tmp_path: Path, name: str, data: bytes, expected: str) -> None:
     (tmp_path / name).write_bytes(data)
@@ -297,6 +305,12 @@ def nrrd_bytes(*lines: str, data: bytes = bytes(24), **fields: str | None) -> by
         (nrrd_bytes(encoding="ascii"), "must be raw or gzip"),
         (nrrd_bytes(encoding="bzip2"), "must be raw or gzip"),
         (b"NRRD0004\n" + b"#\n" * 40000, "does not end within"),
+    ],
+    ids=[
+        "nothing", "another version", "data file", "DataFile", "a list of files", "a field twice",
+        "no field", "a control character", "line skip", "byte skip", "blocks", "no type", "16 axes",
+        "no number of axes", "a size too few", "a size of 0", "too large", "more than the file",
+        "more than gzip makes of the file", "ascii", "bzip2", "an endless header",
     ],
 )  # fmt: skip
 def test_nrrd_headers_that_are_refused(tmp_path: Path, data: bytes, expected: str) -> None:

@@ -112,6 +112,7 @@ def test_results_through_the_template(outputs: Outputs) -> None:
         ("{% for a in range(99999) %}aaaaaaaaaaaaaaaaaaaaaaaaaaa{% endfor %}", "it writes more than"),
         ("{% include '/etc/passwd' %}", "no loader"),
     ],
+    ids=["not there", "broken", "memory", "endless arithmetic", "endless loop", "too long", "a file"],
 )
 def test_a_template_that_fails_is_a_note_and_the_results_are_shown(
     outputs: Outputs, template: str, why: str
@@ -245,6 +246,7 @@ def test_a_chart(outputs: Outputs) -> None:
         ({"mark": 3}, "it is no Vega-Lite specification that can be drawn"),
         ({**CHART, "data": {"sequence": {"start": 0, "stop": 10**9}}}, "memory"),
     ],
+    ids=["data of a host", "data of a file", "a picture of a host", "a list", "no mark", "too large"],
 )
 def test_a_chart_that_cannot_be_drawn_is_a_note(outputs: Outputs, chart: Any, why: str) -> None:
     outputs.add(planned("volumes", "Chart"), json.dumps(chart).encode())
@@ -272,6 +274,7 @@ def test_a_chart_that_nobody_could_hold_is_not_shown() -> None:
         ("Thumbnail png", ".png", b"<svg/>"),
         ("Thumbnail jpg", ".jpeg", b"\xff\xd8\xff"),
     ],
+    ids=["garbage for MetaImage", "too few voxels", "garbage for TIFF", "SVG for PNG", "a cut JPEG"],
 )
 def test_a_file_that_cannot_be_drawn_is_a_note(outputs: Outputs, kind: str, suffix: str, data: bytes) -> None:
     outputs.results({"a": 1})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from algorithm_operator.contract.reports import MAX_TERMINATION_BYTES, CollectReport, ExitRecord, StageReport
+from algorithm_operator.contract.exits import MAX_TERMINATION_BYTES, CollectReport, ExitRecord, StageReport
 from algorithm_operator.steps.record import parse
 from algorithm_operator.steps.termination import encode
 

@@ -16,6 +16,7 @@ from algorithm_operator.cli.lint.manifests import Manifest
 from algorithm_operator.cli.lint.together import together
 from algorithm_operator.cli.lint.words import Problem
 from algorithm_operator.contract.problems import spec_problems
+from algorithm_operator.contract.template import template_problem
 from algorithm_operator.core import scratch
 from algorithm_operator.core.acceptable import model_problem
 
@@ -123,6 +124,8 @@ def _algorithm(each: Object, body: dict[str, Any], problems: Sequence[Problem]) 
         yield each.finding(("spec", "resources"), memory)
     if path := model_problem(spec):
         yield each.finding(("spec", "model"), path)
+    if spec.result_template is not None and (template := template_problem(spec.result_template)):
+        yield each.finding(("spec", "resultTemplate"), template)
 
 
 def _twice(objects: Sequence[Object]) -> Iterator[Finding]:

@@ -1,7 +1,7 @@
 """From YAML text to objects that know on which line each of their fields stands. The text is hostile until read.
 
-YAML as kubectl reads it: timestamps are text, 1e-3 is a number, 1:30 is not. What an anchor stands for is counted each
-time that it is used, so that a few lines cannot become a billion values.
+YAML as kubectl reads it: timestamps are text, 1e-3 is a number, 1:30 is not, y and n are true and false. What an anchor
+stands for is counted each time that it is used, so that a few lines cannot become a billion values.
 """
 
 from __future__ import annotations
@@ -166,6 +166,8 @@ def _scalar(node: yaml.ScalarNode) -> Any:
             return _integer(text, line)
         if _FLOAT.fullmatch(text):
             return _float(text, line)
+        if text in ("y", "Y", "n", "N"):
+            return text in ("y", "Y")
     match kind:
         case "null":
             return None

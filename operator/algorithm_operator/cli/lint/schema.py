@@ -116,11 +116,18 @@ def _cel(validator: Validator, rules: list[dict[str, str]], value: Any, schema: 
     context.add_function("isGreaterThan", lambda one, other: one > other)
     context.add_function("compareTo", lambda one, other: (one > other) - (one < other))
     for rule in rules:
-        if re.search(r"\boldSelf\b", rule["rule"]) or cel.evaluate(rule["rule"], context):
+        if re.search(r"\boldSelf\b", rule["rule"]) or _program(rule["rule"]).execute(context):
             continue  # what compares with the object as it was has nothing to compare with
-        message = cel.evaluate(rule["messageExpression"], context) if "messageExpression" in rule else None
+        expression = rule.get("messageExpression")
+        message = _program(expression).execute(context) if expression is not None else None
         field = rule.get("fieldPath", "").split(".")[1:]
         yield ValidationError(message or rule["message"], path=field)
+
+
+@functools.cache
+def _program(expression: str) -> cel.Program:
+    """A rule is compiled once: that takes far longer than to ask it, and each socket asks all of its rules."""
+    return cel.compile(expression)
 
 
 def _unique(validator: Validator, keys: list[str], value: Any, schema: Schema) -> Iterator[Any]:

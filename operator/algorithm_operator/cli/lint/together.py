@@ -35,18 +35,17 @@ def together(objects: Sequence[tuple[Object, Any]]) -> Iterator[Finding]:
 def _job(
     each: Object, spec: AlgorithmJobSpec, algorithm: AlgorithmSpec, known: Mapping[str, DataStoreSpec]
 ) -> Iterator[Finding]:
-    """What no cluster could run: each input by itself, then the whole, as `accept` says the first thing alone."""
-    named: set[str] = set()
+    """What no cluster could run: each input by itself, at its place; the whole if they are fine."""
+    refused = False
     interface = pick(algorithm.interfaces, [given.slug for given in spec.inputs])
     if isinstance(interface, Interface):
         for number, given in enumerate(spec.inputs):
             alone = spec.model_copy(update={"inputs": [given], "time_limit_seconds": None})
             why = _refusal(each, alone, _reduced(algorithm, interface, given.slug), known)
             if why is not None:
-                named.add(why)
+                refused = True
                 yield each.finding(("spec", "inputs", number), why)
-    why = _refusal(each, spec, algorithm, known)
-    if why is not None and why not in named:
+    if not refused and (why := _refusal(each, spec, algorithm, known)):
         yield each.finding(("spec",), why)
 
 

@@ -85,7 +85,7 @@ def _kind_of(value: Any) -> str:
         case None:
             return "empty"
         case bool():
-            return f"{str(value).lower()} (YAML reads yes, no, on and off so too)"
+            return f"{str(value).lower()} (YAML reads yes, no, on, off, y and n so too)"
         case int() | float():
             return f"the number {_said(value)}"
         case str():

@@ -144,12 +144,17 @@ def opened(path: Path) -> Iterator[Archive]:
                 raise ArchiveError(_broken(error)) from None
     except FileNotFoundError:
         raise ArchiveError(f"There is no file {quoted(str(path), 1024)}.") from None
+    except OSError as error:
+        raise ArchiveError(f"{quoted(str(path), 1024)} cannot be read: {error.strerror}.") from None
 
 
 def _broken(error: Exception) -> str:
     if isinstance(error, OSError) and error.errno is not None:  # the machine's word, not the decompressor's
         return f"The container image file, or a layer of it in {tempfile.gettempdir()}: {error.strerror}."
-    return f"Could not decompress the container image file: {shown(str(error) or 'it is cut off', 256)}."
+    why = str(error) or "it is cut off"
+    if "\n" in why:  # a line for each way in which tarfile has tried
+        why = "it is no tar file, neither plain nor packed by gzip, bzip2 or xz; docker save writes one"
+    return f"Could not decompress the container image file: {shown(why, 256).rstrip('.')}."
 
 
 def _one_image(entries: Sequence[Any]) -> object:

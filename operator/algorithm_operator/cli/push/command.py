@@ -18,7 +18,7 @@ from algorithm_operator.api.algorithm import AlgorithmSpec, Image, ResolvedImage
 from algorithm_operator.api.interface import Interface, Socket
 from algorithm_operator.api.text import quoted, shown
 from algorithm_operator.cli import show
-from algorithm_operator.cli.errors import CliError, UsageError
+from algorithm_operator.cli.errors import CliError, UsageError, behind
 from algorithm_operator.cli.push.archive import Archive, ArchiveError, opened
 from algorithm_operator.cli.push.blobs import prepared
 from algorithm_operator.cli.push.logins import User, configured
@@ -142,9 +142,9 @@ def _talking(reference: Reference, insecure: bool) -> Iterator[None]:
         raise CliError(f"The push to {host} failed: {why}{_said(error.response)}.") from None
     except requests.exceptions.SSLError as error:
         hint = "" if insecure else " If it speaks plain HTTP, add --insecure."
-        raise CliError(f"{host} cannot be trusted: {shown(str(error), 512)}.{hint}") from None
+        raise CliError(f"{host} cannot be trusted: {behind(error, _TIMEOUT)}.{hint}") from None
     except requests.RequestException as error:
-        raise CliError(f"{host} cannot be reached: {shown(str(error), 512)}.") from None
+        raise CliError(f"{host} cannot be reached: {behind(error, _TIMEOUT)}.") from None
 
 
 def _said(response: requests.Response | None) -> str:

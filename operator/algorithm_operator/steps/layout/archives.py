@@ -1,4 +1,4 @@
-"""ZIP files: their files are unpacked into the folder of the relative path, as Grand Challenge does it."""
+"""ZIP files: their files are unpacked into the folder above the relative path, as Grand Challenge does it."""
 
 from __future__ import annotations
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from algorithm_operator.steps.copying import blocks, copy, write_all
@@ -56,16 +58,22 @@ class InputFolder:
 
     def adopt(self, path: str) -> Stored:
         """A file that a child of ours wrote at `place(path)`."""
-        descriptor = os.open(self.place(path), _READ)
-        try:
+        with self.opened(path) as descriptor:
             os.fchmod(descriptor, 0o444)
             size = os.fstat(descriptor).st_size
             digest = hashlib.sha256()
             for block in blocks(descriptor, size):
                 digest.update(block)
+        return Stored(digest.hexdigest(), size)
+
+    @contextlib.contextmanager
+    def opened(self, path: str) -> Iterator[int]:
+        """A descriptor of a file that lies there, to read it again."""
+        descriptor = os.open(self.place(path), _READ)
+        try:
+            yield descriptor
         finally:
             os.close(descriptor)
-        return Stored(digest.hexdigest(), size)
 
     def close(self) -> None:
         """Make all folders read-only, but for the mount itself, which is not ours."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Sequence
 from typing import Any
@@ -10,24 +11,36 @@ from algorithm_operator.api.job import ImageGeometry
 from algorithm_operator.contract.inputs_json import StagedImage, StagedInput
 from algorithm_operator.contract.manifest import Conversion
 from algorithm_operator.contract.plan import PlannedSocket
+from algorithm_operator.steps import images, socket_images
 from algorithm_operator.steps.failures import bad_input, try_again
-from algorithm_operator.steps.layout.laid import Laid, Layout, bounds, image_name, image_pk, read, record
+from algorithm_operator.steps.layout.folder import Stored
+from algorithm_operator.steps.layout.laid import (
+    Laid,
+    Layout,
+    bounds,
+    described,
+    image_name,
+    image_pk,
+    read,
+    record,
+)
 from algorithm_operator.steps.metaimage import MAX_HEADER
 from algorithm_operator.steps.readers import formats, writing
 from algorithm_operator.steps.readers.reading import Given, Kept, Read, Unreadable
+from algorithm_operator.steps.socket_images import MHA
 from algorithm_operator.steps.sources import Source
 
 
 def lay_out(layout: Layout, socket: PlannedSocket, sources: Sequence[Source]) -> Laid:
     """Stage the one image that the files are.
 
-    :raises StepError: they are not one image that can be read.
+    :raises StepError: they are not one image that can be read, or none of its socket's.
     """
     pk = image_pk(layout, socket)
     target = f"{socket.relative_path}/{pk}"
     limit = layout.settings.max_image_bytes
     files = [Given(source.path, source.descriptor, source.size) for source in sources]
-    where = layout.folder.place(f"{target}.mha")
+    where = layout.folder.place(target + MHA)
     with tempfile.TemporaryDirectory(dir=layout.scratch) as scratch:
         found = read(
             socket,
@@ -40,17 +53,46 @@ def lay_out(layout: Layout, socket: PlannedSocket, sources: Sequence[Source]) ->
         raise bad_input(socket.slug, found["unreadable"])
     if "unwritten" in found:
         raise try_again(f'Input "{socket.slug}": {found["unwritten"]}')
-    if (kept := found["kept"]) is None:
-        stored = layout.folder.adopt(f"{target}.mha")
-    else:
-        header = kept["header"].encode("latin-1")
-        stored = layout.folder.copy(target + kept["suffix"], sources[kept["file"]], header)
-    geometry = ImageGeometry.model_validate(found["geometry"]) if found["geometry"] else None
+    geometry = images.geometry(found["geometry"])
+    if problem := socket_images.colour_problem(geometry):
+        raise bad_input(socket.slug, f"{described(sources)} {problem}.")
+    path, stored = _store(layout, sources, target, found["kept"])
+    if socket_images.is_choosy(socket):
+        _judge(layout, socket, sources, path)
     conversion = Conversion.model_validate(found["conversion"])
     return Laid(
         record(socket, sources, stored, image=geometry, conversion=conversion),
         StagedInput(socket, image=StagedImage(pk=pk, name=image_name(sources))),
     )
+
+
+def _store(
+    layout: Layout, sources: Sequence[Source], target: str, kept: dict[str, Any] | None
+) -> tuple[str, Stored]:
+    """The staged file and its path: what the child wrote, or what it said is to be kept."""
+    if kept is None:
+        return target + MHA, layout.folder.adopt(target + MHA)
+    path, header = target + kept["suffix"], kept["header"].encode("latin-1")
+    return path, layout.folder.copy(path, sources[kept["file"]], header)
+
+
+def _judge(layout: Layout, socket: PlannedSocket, sources: Sequence[Source], path: str) -> None:
+    """Check what is staged as an output of that socket would be.
+
+    :raises StepError: it is none of its socket's.
+    """
+    limit, suffix = layout.settings.max_image_bytes, os.path.splitext(path)[1]
+    with layout.folder.opened(path) as descriptor:
+        found = read(
+            socket,
+            sources,
+            lambda: socket_images.inspect(socket, descriptor, suffix, limit),
+            bounds(layout, sources),
+            before=images.preload,
+            staged=descriptor,
+        )
+    if problem := found.get("invalid") or found.get("unreadable"):
+        raise bad_input(socket.slug, f"{described(sources)}: {problem}")
 
 
 def _convert(files: Sequence[Given], max_voxel_bytes: int, scratch: str, target: str) -> dict[str, Any]:
@@ -68,7 +110,7 @@ def _convert(files: Sequence[Given], max_voxel_bytes: int, scratch: str, target:
     )
     return {
         "kept": _kept(kept, files) if kept is not None else None,
-        "geometry": geometry.wire() if geometry is not None else None,
+        "geometry": geometry.wire(),
         "conversion": conversion.wire(),
     }
 

@@ -88,14 +88,16 @@ def read(
     function: Callable[[], Any],
     limit: sandbox.Bounds,
     before: Callable[[], None] | None = None,
+    staged: int | None = None,
 ) -> Any:
-    """What `function` gives back in a child that parses these files; `before` see `sandbox.run`.
+    """What `function` gives back in a child that parses these files, or what was `staged` of them (a descriptor).
+
+    `before` see `sandbox.run`.
 
     :raises StepError: it took too much memory or time, or crashed.
     """
-    outcome = sandbox.run(
-        function, limit, before=before, descriptors=[source.descriptor for source in sources]
-    )
+    descriptors = [staged] if staged is not None else [source.descriptor for source in sources]
+    outcome = sandbox.run(function, limit, before=before, descriptors=descriptors)
     if outcome.ending is sandbox.Ending.DONE:
         return outcome.value
     raise _failed(socket, described(sources), outcome, limit)

@@ -11,8 +11,8 @@ import SimpleITK
 
 from algorithm_operator.api.text import quoted, shown
 from algorithm_operator.steps.readers import dicom_header
+from algorithm_operator.steps.readers.dicom_form import Form, form
 from algorithm_operator.steps.readers.dicom_header import DICOMDIR, Header, is_dicom, naming, read_header
-from algorithm_operator.steps.readers.dicom_pixels import Form, form
 from algorithm_operator.steps.readers.dicom_series import Frame, arrange
 from algorithm_operator.steps.readers.dicom_volume import build
 from algorithm_operator.steps.readers.reading import Given, Read, Unreadable
@@ -96,14 +96,19 @@ def _check_one_series(headers: Sequence[Header]) -> None:
     if len(series) == 1:
         return
     told = [
-        f"{quoted(members[0].text('SeriesDescription'), 64)} "
-        f"({shown(uid, _MAX_UID)}): {len(members)} file(s), such as {members[0].given}"
+        f"{_described(members[0], uid)}: {len(members)} file(s), such as {members[0].given}"
         for uid, members in sorted(series.items(), key=lambda item: -len(item[1]))
     ]
     more = f"; and {len(told) - _LISTED} more" if len(told) > _LISTED else ""
     raise Unreadable(
         f"the files are of {len(told)} series; give those of one: {'; '.join(told[:_LISTED])}{more}."
     )
+
+
+def _described(header: Header, uid: str) -> str:
+    """The series by its uid, and by what the scanner calls it, if it does."""
+    text = header.text("SeriesDescription")
+    return f"{quoted(text, 64)} ({shown(uid, _MAX_UID)})" if text else shown(uid, _MAX_UID)
 
 
 def _common_form(headers: Sequence[Header]) -> Form:

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pydicom
+from pydicom import config
 from pydicom.tag import Tag
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
@@ -55,6 +56,8 @@ _GROUP_OF = {
 """The functional group that says it of one frame, or of all, in a file of several."""
 _DEFLATED = re.compile(re.escape(DeflatedExplicitVRLittleEndian.encode()) + rb"(?![0-9.])")
 DICOMDIR = UID("1.2.840.10008.1.3.10")
+# What is used of a value is checked here; pydicom would only warn of it, and of all the others, to nobody.
+config.settings.reading_validation_mode = config.IGNORE
 
 
 @dataclass(frozen=True, slots=True)

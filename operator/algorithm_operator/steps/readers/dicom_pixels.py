@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
 from functools import cached_property
 from io import BytesIO
 from typing import Any
@@ -21,97 +20,20 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate, generate_frames
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.processing import apply_color_lut
-from pydicom.uid import (
-    UID,
-    ExplicitVRBigEndian,
-    ExplicitVRLittleEndian,
-    ImplicitVRLittleEndian,
-    JPEG2000TransferSyntaxes,
-    JPEGLSTransferSyntaxes,
-    JPEGTransferSyntaxes,
-    RLELossless,
-)
+from pydicom.uid import UID, RLELossless
 
-from algorithm_operator.api.text import quoted, shown
+from algorithm_operator.steps.readers.dicom_form import GREY, JPEG, NATIVE, PALETTE, Form
 from algorithm_operator.steps.readers.dicom_header import Header
 from algorithm_operator.steps.readers.reading import Unreadable
 
 sitk: Any = SimpleITK
 
-_NATIVE = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian)
-_JPEG = {*JPEGTransferSyntaxes, *JPEGLSTransferSyntaxes, *JPEG2000TransferSyntaxes}
-_GREY = ("MONOCHROME1", "MONOCHROME2")
-_COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_RCT", "YBR_ICT")
-_PALETTE = "PALETTE COLOR"
-_FLOATS = {"FloatPixelData": ("f4", 32), "DoubleFloatPixelData": ("f8", 64)}
 _REPRESENTATIONS = ("OB", "OW", "OF", "OD", "OV", "UN")
 _LONGEST_RUN = 64
 """Run length encoding makes at most so many bytes of one."""
 _UNDEFINED = 0xFFFFFFFF
 _ANY_UID = "1.2.3"
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
-
-
-@dataclass(frozen=True, slots=True)
-class Form:
-    """What the frames of a file are, before they are decoded. All files of an image have the same."""
-
-    rows: int
-    columns: int
-    samples: int
-    photometric: str
-    bits_allocated: int
-    bits_stored: int
-    high_bit: int
-    signed: bool
-    dtype: str
-    """Of the stored values, as numpy names it, in this machine's byte order."""
-
-    @property
-    def frame_bytes(self) -> int:
-        """Of one frame of stored values; of frames of single bits, unpacked."""
-        return self.rows * self.columns * self.samples * np.dtype(self.dtype).itemsize
-
-    def __str__(self) -> str:
-        size, bits = f"{self.columns} × {self.rows}", f"{self.bits_stored} bits in {self.bits_allocated}"
-        return f"{size}, {self.photometric}, {'' if self.signed else 'un'}signed, {bits}"
-
-    @property
-    def colour(self) -> bool:
-        """Whether a pixel of the image is red, green and blue."""
-        return self.samples == 3 or self.photometric == _PALETTE
-
-
-def form(header: Header) -> Form:
-    """The form of a file that has pixels.
-
-    :raises Unreadable: it makes no sense, or nothing here reads it.
-    """
-    syntax = header.transfer_syntax
-    if not header.inflated and syntax not in {*_NATIVE, *_JPEG, RLELossless}:
-        name = shown(syntax.name or "none", 80)
-        raise Unreadable(
-            f"its transfer syntax ({name}) cannot be read; store it as Explicit VR Little Endian."
-        )
-    samples = header.number("SamplesPerPixel", at_least=1, at_most=3, default=1)
-    photometric = header.text("PhotometricInterpretation")
-    if photometric not in ((*_GREY, _PALETTE) if samples == 1 else _COLOUR) or samples == 2:
-        raise Unreadable(
-            f"its PhotometricInterpretation is {quoted(photometric, 32)} with {samples} sample(s) a pixel; "
-            f"it must be {', '.join(_GREY)} or {_PALETTE} with 1, or {', '.join(_COLOUR)} with 3."
-        )
-    rows, columns = header.number("Rows", at_least=1), header.number("Columns", at_least=1)
-    if header.pixels in _FLOATS:
-        dtype, bits = _FLOATS[header.pixels]
-        return Form(rows, columns, samples, photometric, bits, bits, bits - 1, True, dtype)
-    bits = header.number("BitsAllocated", at_least=1, at_most=64)
-    if bits not in (1, 8, 16, 32, 64):
-        raise Unreadable(f"BitsAllocated is {bits}; it must be 1, 8, 16, 32 or 64.")
-    stored = header.number("BitsStored", at_least=1, at_most=bits, default=bits)
-    high = header.number("HighBit", at_least=stored - 1, at_most=bits - 1, default=stored - 1)
-    signed = bool(header.number("PixelRepresentation", at_most=1, default=0))
-    dtype = f"{'i' if signed else 'u'}{max(bits // 8, 1)}"
-    return Form(rows, columns, samples, photometric, bits, stored, high, signed, dtype)
 
 
 class Pixels:
@@ -126,16 +48,15 @@ class Pixels:
         :raises Unreadable: the pixels are damaged, or fewer than promised.
         """
         form = self._form
-        if self._header.transfer_syntax in _JPEG:
+        if self._header.transfer_syntax in JPEG:
             values = self._decompressed(index)
         elif self._plain:
             values = self._lying_there(index)
         else:
             values = self._decoded(index)
-        shape = (form.rows, form.columns, 3) if form.samples == 3 else (form.rows, form.columns)
-        if values.shape != shape:
+        if values.shape != form.shape:
             raise Unreadable("its pixels are not as many as its header promises.")
-        if form.photometric == _PALETTE:
+        if form.photometric == PALETTE:
             return self._coloured(values)
         return values.astype(form.dtype, copy=False)
 
@@ -148,10 +69,10 @@ class Pixels:
         """Whether a frame is one run of bytes in the file that need no change but their order."""
         form, header = self._form, self._header
         return (
-            header.transfer_syntax in _NATIVE
+            header.transfer_syntax in NATIVE
             and form.bits_allocated >= 8
             and not (form.samples == 3 and self._planar)
-            and form.photometric in (*_GREY, _PALETTE, "RGB")
+            and form.photometric in (*GREY, PALETTE, "RGB")
             and (header.dataset.original_encoding[1] or form.bits_allocated > 8)
         )
 
@@ -166,7 +87,7 @@ class Pixels:
         bits = form.rows * form.columns * form.samples * form.bits_allocated * self._count
         promised = bits // 8 * (2 if form.photometric == "YBR_FULL_422" else 3) // 3
         stored = self._value[1]
-        if syntax in _JPEG or promised <= stored * (_LONGEST_RUN if syntax == RLELossless else 1):
+        if syntax in JPEG or promised <= stored * (_LONGEST_RUN if syntax == RLELossless else 1):
             return
         raise Unreadable(f"its header promises {promised} bytes of pixels, it has {stored}.")
 
@@ -202,8 +123,7 @@ class Pixels:
         values = np.frombuffer(data, order + form.dtype)
         if order != ("<" if sys.byteorder == "little" else ">"):
             values = values.astype(form.dtype)
-        shape = (form.rows, form.columns, 3) if form.samples == 3 else (form.rows, form.columns)
-        return self._used_bits(values.reshape(shape))
+        return self._used_bits(values.reshape(form.shape))
 
     def _used_bits(self, values: Any) -> Any:
         """Without what old files keep in the bits that the values leave free."""
@@ -293,7 +213,7 @@ class Pixels:
     def _alone(self, fragment: bytes) -> bytes:
         """A DICOM file of one frame and of nothing else."""
         dataset = self._described()
-        if self._form.photometric == _PALETTE:
+        if self._form.photometric == PALETTE:
             dataset.PhotometricInterpretation = "MONOCHROME2"
         dataset.SOPClassUID, dataset.SOPInstanceUID = UID(_SECONDARY_CAPTURE), UID(_ANY_UID)
         dataset.PixelData = encapsulate([fragment], has_bot=False)

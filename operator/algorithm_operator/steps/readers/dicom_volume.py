@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 import SimpleITK
 
+from algorithm_operator.steps.readers.dicom_form import Form
 from algorithm_operator.steps.readers.dicom_header import Header, naming
-from algorithm_operator.steps.readers.dicom_pixels import Form, Pixels
+from algorithm_operator.steps.readers.dicom_pixels import Pixels
 from algorithm_operator.steps.readers.dicom_series import Arrangement, Frame
 from algorithm_operator.steps.readers.reading import Unreadable
 

@@ -29,7 +29,7 @@ def read_mha(file: Given, max_voxel_bytes: int) -> Read:
         images.check_stored(file.descriptor, header)
     except MetaImageError as error:
         raise Unreadable(f"{file}: {error}") from None
-    return Read(Kept(file, ".mha", geometry=header.geometry), "MetaImage", _READER)
+    return Read(Kept(file, ".mha", header.geometry), "MetaImage", _READER)
 
 
 def read_mhd(files: Sequence[Given], max_voxel_bytes: int) -> Read:
@@ -55,7 +55,7 @@ def read_mhd(files: Sequence[Given], max_voxel_bytes: int) -> Read:
             metaimage.read_voxels(data.descriptor, replace(parsed, offset=0), data.size, lambda _: None)
     except MetaImageError as error:
         raise Unreadable(f"{header_file}: {error}") from None
-    kept = Kept(data, ".mha", header, parsed.geometry)
+    kept = Kept(data, ".mha", parsed.geometry, header)
     return Read(kept, "MetaImage", _READER, ("the voxels of a second file were put under the header",))
 
 
@@ -70,4 +70,4 @@ def read_tiff(file: Given, max_voxel_bytes: int) -> Read:
         )
     except TiffError as error:
         raise Unreadable(f"{file}: {error}") from None
-    return Read(Kept(file, ".tif", geometry=header.geometry), "TIFF", _READER)
+    return Read(Kept(file, ".tif", header.geometry), "TIFF", _READER)

@@ -34,8 +34,8 @@ class Kept:
 
     file: Given
     suffix: str
+    geometry: ImageGeometry
     header: bytes = b""
-    geometry: ImageGeometry | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What the steps say back: termination messages (small, from our own containers) and the runner's exit record."""
+"""How the steps and the runner end: exit codes, termination messages (small, of our own containers), exit record."""
 
 from __future__ import annotations
 
