@@ -36,9 +36,9 @@ example below is run through the real `stage` and `collect` by `tests/unit/steps
   an *Image* stand there by name. JSON of kinds that are Files is checked all the same.
 - **Schema**: what the JSON must be; `name?` may be left out, a *point* is `[x, y, z]`, a *version* is
   `{"major": 1, "minor": 0}`. A socket's own `schema` must be fulfilled besides: JSON Schema draft 7, 6 or 4, references
-  only within itself, patterns without Python's flags (`(?i)`), 32 KiB for all sockets of an Algorithm and 4000 parts
-  each. Values that a job holds itself are checked before it
-  starts, unless the schema has patterns, references or uniqueItems or is large: then `stage` checks them.
+  only within itself, patterns without Python's flags (`(?i)`), 32 KiB for all sockets of an Algorithm, 4000 parts each.
+  Values that a job holds itself are checked before it starts, unless the schema has patterns, references or uniqueItems
+  or is large: then `stage` checks them.
 - **Taken** and **refused** hold for inputs and outputs alike; the words are those about an output `a`. An input says
   `Input "a" is not valid: …`. What differs: inputs may also be DICOM, NIfTI, NRRD and other images and are converted,
   and JSON with NaN is refused there, for nothing is changed in what was given. A DICOM Image Set is an input alone:
