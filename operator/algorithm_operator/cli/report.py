@@ -111,7 +111,8 @@ def tail(title: str, pieces: Iterable[bytes], *, stderr: bool = False) -> Log:
 def write(path: Path, text: str) -> None:
     """:raises CliError: there is something else at `path`, or it cannot be written."""
     if path.exists() and not path.is_file():
-        raise CliError(f"{quoted(str(path))} is no file.")
+        what = "a folder" if path.is_dir() else "no file"
+        raise CliError(f"{quoted(str(path))} is {what}; name the file to write, such as report.html.")
     try:
         path.write_text(text, "utf-8")
     except OSError as error:

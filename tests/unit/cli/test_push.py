@@ -239,7 +239,11 @@ def test_a_link_leads_nowhere_outside(tmp_path: Path, registry: Registry, link: 
     assert "Could not decompress the container image file" in str(result.exception)
 
 
-@pytest.mark.parametrize("reference", ["UPPER/x:1", f"example.org/x@sha256:{'0' * 64}", "x y"])
+@pytest.mark.parametrize(
+    "reference",
+    ["UPPER/x:1", f"example.org/x@sha256:{'0' * 64}", "x y", "team/lesions:1", "lesions"],
+    ids=["capitals", "digest", "space", "no registry", "a name alone"],
+)
 def test_a_reference_that_none_can_push_to(tmp_path: Path, reference: str) -> None:
     result = CliRunner().invoke(app, ["push", str(tmp_path / "x"), reference])
     assert isinstance(result.exception, CliError)
@@ -248,12 +252,12 @@ def test_a_reference_that_none_can_push_to(tmp_path: Path, reference: str) -> No
 
 def test_no_file(tmp_path: Path) -> None:
     assert "There is no file" in str(
-        CliRunner().invoke(app, ["push", str(tmp_path / "x"), "a/b:1"]).exception
+        CliRunner().invoke(app, ["push", str(tmp_path / "x"), "example.org/b:1"]).exception
     )
 
 
 def test_a_folder_and_a_file_that_is_no_tar_are_named(tmp_path: Path, registry: Registry) -> None:
-    folder = CliRunner().invoke(app, ["push", str(tmp_path), "a/b:1"]).exception
+    folder = CliRunner().invoke(app, ["push", str(tmp_path), "example.org/b:1"]).exception
     assert str(folder) == f'"{tmp_path}" cannot be read: Is a directory.'
     assert str(push(tmp_path, b"nothing", registry).exception).endswith(
         ": it is no tar file, neither plain nor packed by gzip, bzip2 or xz; docker save writes one."

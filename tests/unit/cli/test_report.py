@@ -167,5 +167,5 @@ def test_where_it_is_written(tmp_path: Path) -> None:
     write(file, "two")
     assert file.read_text() == "two"
     for path in (tmp_path, tmp_path / "no/page.html"):
-        with pytest.raises(CliError, match=r"no file|cannot be written"):
+        with pytest.raises(CliError, match=r"is a folder|cannot be written"):
             write(path, "x")

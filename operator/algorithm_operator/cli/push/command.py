@@ -25,7 +25,7 @@ from algorithm_operator.cli.push.logins import User, configured
 from algorithm_operator.core.acceptable import image_refusal
 from algorithm_operator.core.inspection import Ask, ImageError, follow, subject
 from algorithm_operator.core.reference import Reference, parse
-from algorithm_operator.core.registry import MANIFESTS, digest_of
+from algorithm_operator.core.registry import MANIFESTS, digest_of, is_docker_hub
 
 _MANIFEST = MANIFESTS[0]
 _CONFIG = "application/vnd.oci.image.config.v1+json"
@@ -60,6 +60,12 @@ def _reference(text: str) -> Reference:
         raise UsageError(f"{quoted(text, 512)} is no reference of an image: {error}.") from None
     if reference.digest is not None:
         raise UsageError(f"{quoted(text, 512)} names a digest, which is what a push ends with; name a tag.")
+    if is_docker_hub(reference.registry) and not is_docker_hub(text.partition("/")[0]):
+        # A pull may leave it out; an upload should not go to the whole world by a slip.
+        raise UsageError(
+            f"{quoted(text, 512)} names no registry; write REGISTRY/{shown(text, 512)}, "
+            f"or for Docker Hub docker.io/{reference.repository}:TAG."
+        )
     return reference
 
 
