@@ -17,7 +17,7 @@ from algorithm_operator.contract.customschemas import is_bounded
 from algorithm_operator.contract.handover import hand_over
 from algorithm_operator.contract.interfaces import Mismatch, pick
 from algorithm_operator.contract.kinds import KINDS, Form, Kind, SuperKind
-from algorithm_operator.contract.messages import together
+from algorithm_operator.contract.messages import MAX_REFUSAL, together
 from algorithm_operator.contract.outcome import Refused, Waiting, invalid, refused, waiting
 from algorithm_operator.contract.places import check_image, check_key, check_paths
 from algorithm_operator.contract.plan import MAX_VALUES_BYTES
@@ -25,8 +25,6 @@ from algorithm_operator.contract.values import check_value, depth_problem, dump_
 
 MAX_PULL_SECRETS = 16
 """Of all images that inputs come from together."""
-MAX_REFUSAL = 1000
-"""Characters of what is said about all inputs of a job together."""
 
 
 @dataclass(frozen=True, slots=True)

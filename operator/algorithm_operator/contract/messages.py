@@ -102,6 +102,10 @@ def findings(messages: Sequence[tuple[str, str]], limit: int) -> str:
     return together([f"{slug}: {message}" for slug, message in messages], limit, "; ")
 
 
+MAX_REFUSAL = 1000
+"""Characters of what is said about all inputs of a job together: what the report of `stage` holds."""
+
+
 def together(messages: Sequence[str], limit: int, between: str = " ") -> str:
     """Messages as one text of at most `limit` characters, and how many are left."""
     text = ""

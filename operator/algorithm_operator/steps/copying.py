@@ -5,8 +5,11 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 BLOCK = 256 * 1024
+Hash = Any
+"""A state of hashlib; its type has no public name."""
 
 
 class ChangedError(Exception):
@@ -25,6 +28,17 @@ def blocks(source: int, size: int, offset: int = 0) -> Iterator[memoryview]:
             raise ChangedError(f"the file ended after {offset} of {size} bytes")
         yield buffer[:count]
         offset += count
+
+
+def hashed(source: int, size: int) -> Hash:
+    """The sha256 of the first `size` bytes of a descriptor, as a state that can take more.
+
+    :raises ChangedError: it holds fewer.
+    """
+    digest = hashlib.sha256()
+    for block in blocks(source, size):
+        digest.update(block)
+    return digest
 
 
 def write_all(target: int, data: bytes | memoryview) -> None:

@@ -10,7 +10,7 @@ from algorithm_operator.contract.exits import STAGE_BAD_INPUT
 from algorithm_operator.contract.inputs_json import inputs_json
 from algorithm_operator.contract.kinds import KINDS, Form
 from algorithm_operator.contract.manifest import ManifestInput
-from algorithm_operator.contract.messages import together
+from algorithm_operator.contract.messages import MAX_REFUSAL, together
 from algorithm_operator.contract.plan import Plan, PlannedInput, PlannedSocket
 from algorithm_operator.steps import sources, walk
 from algorithm_operator.steps.failures import StepError, bad_input
@@ -23,8 +23,6 @@ from algorithm_operator.steps.sources import Source
 
 MAX_INPUT_BYTES = 1 << 40
 """Of one input file; the disk of the node ends before."""
-MAX_REFUSAL = 1000
-"""Characters of what is said about all inputs together: what the step's report holds."""
 
 
 class Inputs:

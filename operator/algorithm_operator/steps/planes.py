@@ -6,7 +6,6 @@ For the sandbox alone. Axes are the image's own (0, 1, 2 as in its header) until
 from __future__ import annotations
 
 import os
-import sys
 from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,16 +14,13 @@ from typing import Literal
 from algorithm_operator.api.job import ImageGeometry
 from algorithm_operator.steps import metaimage
 from algorithm_operator.steps.metaimage import Header
+from algorithm_operator.steps.voxels import numbers
 
 MAX_SIDE = 512
 """Of a plane, in samples; more are left out evenly."""
 MAX_SLICE_BYTES = 64 * 1024**2
 MAX_VOXEL_BYTES = 4 * 1024**3
 _UNSIGNED: dict[int, Literal["B", "H", "I", "Q"]] = {1: "B", 2: "H", 4: "I", 8: "Q"}
-_CODES = {
-    "int8": "b", "uint8": "B", "int16": "h", "uint16": "H", "int32": "i", "uint32": "I", "int64": "q", "uint64": "Q",
-    "float32": "f", "float64": "d",
-}  # fmt: skip
 
 
 class NoPlanesError(ValueError):
@@ -108,7 +104,7 @@ def take(descriptor: int, header: Header, at: tuple[int, int, int]) -> list[Plan
     for axis in across:
         horizontal, vertical = (each for each in (0, 1, 2) if each != axis)
         width, height = (-(-size[each] // steps[each]) for each in (horizontal, vertical))
-        samples = [_numbers(bytes(part), header) for part in found[axis]]
+        samples = [numbers(bytes(part), header) for part in found[axis]]
         planes.append(Plane(axis, horizontal, vertical, width, height, samples))
     return planes
 
@@ -154,13 +150,6 @@ def _not_zero(voxels: bytes, unit: int) -> bytes:
     for place in range(unit):
         union |= int.from_bytes(voxels[place::unit], "little")
     return union.to_bytes(len(voxels) // unit, "little")
-
-
-def _numbers(data: bytes, header: Header) -> array[int] | array[float]:
-    numbers = array(_CODES[header.geometry.pixel_type], data)
-    if header.big_endian != (sys.byteorder == "big"):
-        numbers.byteswap()
-    return numbers
 
 
 def spread(values: Sequence[float]) -> tuple[float, float]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import resource
 import stat
@@ -15,7 +14,7 @@ from algorithm_operator.api.text import quoted, shown
 from algorithm_operator.contract.exits import STAGE_BAD_INPUT
 from algorithm_operator.contract.plan import PlannedFile
 from algorithm_operator.steps import walk
-from algorithm_operator.steps.copying import blocks
+from algorithm_operator.steps.copying import hashed
 from algorithm_operator.steps.failures import StepError, bad_input, os_message
 from algorithm_operator.steps.places import open_place
 from algorithm_operator.steps.roots import Roots
@@ -127,10 +126,7 @@ def _check_unchanged(slug: str, source: Source) -> None:
     file = source.file
     if file.sha256 is None:
         return
-    digest = hashlib.sha256()
-    for block in blocks(source.descriptor, source.size):
-        digest.update(block)
-    if digest.hexdigest() != file.sha256:
+    if hashed(source.descriptor, source.size).hexdigest() != file.sha256:
         job = quoted(file.job or "")
         why = f"{source} is not what the status of job {job} says; it was changed since. Run job {job} anew under "
         raise bad_input(slug, why + "another name, or name the file itself in store.")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import hashlib
 import os
 import re
 import stat
@@ -18,14 +17,12 @@ from typing import Any, BinaryIO, Protocol
 from algorithm_operator.contract.paths import check_store_path
 from algorithm_operator.steps import walk
 from algorithm_operator.steps.commit import file_mode, sync_folder
-from algorithm_operator.steps.copying import BLOCK, blocks, write_all
+from algorithm_operator.steps.copying import BLOCK, Hash, hashed, write_all
 
 PART = ".part"
 MAX_LISTED = 10_000
 MAX_REMEMBERED = 64
 """Unfinished uploads whose hash is kept in memory, so that one in many parts is not read again and again."""
-Hash = Any
-"""A state of hashlib; its type has no public name."""
 _OF_A_JOB = re.compile(r"[^/]+/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/[0-9]+(/|$)")
 """Where jobs keep what came out (`core/names.py`): whoever may upload must not be able to change or pre-empt it."""
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -78,10 +75,8 @@ class Storage:
 
     def hash_of(self, descriptor: int, size: int) -> str:
         """sha256 of an open file."""
-        digest = hashlib.sha256()
-        for block in blocks(descriptor, size):
-            digest.update(block)
-        return digest.hexdigest()
+        sha256: str = hashed(descriptor, size).hexdigest()
+        return sha256
 
     def list(self, path: str) -> dict[str, Any]:
         """The folders and regular files in a folder; links and special files are not shown."""
@@ -174,10 +169,7 @@ class Storage:
             raise ConflictError(f"the upload has {present} bytes so far, not {offset}", present)
         if known is not None and known.size == offset:
             return known.digest.copy()
-        digest = hashlib.sha256()
-        for block in blocks(upload, offset):
-            digest.update(block)
-        return digest
+        return hashed(upload, offset)
 
     def _remember(self, upload: int, sha256: str, size: int, digest: Hash) -> None:
         self._unfinished[_identity(upload)] = _Unfinished(sha256, size, digest)

@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from algorithm_operator.steps.copying import blocks, copy, write_all
+from algorithm_operator.steps.copying import copy, hashed, write_all
 from algorithm_operator.steps.sources import Source
 
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -61,10 +61,7 @@ class InputFolder:
         with self.opened(path) as descriptor:
             os.fchmod(descriptor, 0o444)
             size = os.fstat(descriptor).st_size
-            digest = hashlib.sha256()
-            for block in blocks(descriptor, size):
-                digest.update(block)
-        return Stored(digest.hexdigest(), size)
+            return Stored(hashed(descriptor, size).hexdigest(), size)
 
     @contextlib.contextmanager
     def opened(self, path: str) -> Iterator[int]:
