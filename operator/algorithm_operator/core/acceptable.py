@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from algorithm_operator.api.algorithm import AlgorithmSpec, ResolvedImage
 from algorithm_operator.api.reasons import Reason, sentence
@@ -32,8 +32,7 @@ def refusal(
     `elders`: the older Algorithms of its namespace, the eldest first; of several definitions of a slug the eldest's
     counts.
     """
-    others = (scratch.problem(spec.resources), model_problem(spec), _template_problem(spec))
-    if problems := [*spec_problems(spec), *(why for why in others if why is not None)]:
+    if problems := [*spec_problems(spec), *(told for _, _, told in field_problems(spec))]:
         return Reason.SPEC_INVALID, _told(problems)
     gpu = spec.resources.gpu
     if gpu.count and gpu.type not in settings.gpu_types:
@@ -69,7 +68,17 @@ def _told(problems: list[str]) -> str:
     return f"{len(problems)} errors: {' '.join(listed)}" + (f" … and {more} more." if more > 0 else "")
 
 
-def model_problem(spec: AlgorithmSpec) -> str | None:
+def field_problems(spec: AlgorithmSpec) -> Iterator[tuple[str, str, str]]:
+    """What is wrong beside the interfaces: the field of spec, why, and the same as a sentence that stands alone."""
+    if why := scratch.problem(spec.resources):
+        yield "resources", why, why
+    if why := _model_problem(spec):
+        yield "model", why, why
+    if spec.result_template is not None and (why := template_problem(spec.result_template)):
+        yield "resultTemplate", why, f"spec.resultTemplate: {why}."
+
+
+def _model_problem(spec: AlgorithmSpec) -> str | None:
     """Why the model's path cannot be mounted or walked, or None."""
     if spec.model is None:
         return None
@@ -78,12 +87,6 @@ def model_problem(spec: AlgorithmSpec) -> str | None:
         field, path, of = "spec.model.store.path", spec.model.store.path, "the DataStore"
     why = check_store_path(path, of) if path else None
     return f"{field} {quoted(path)} is not allowed: {why}" if why else None
-
-
-def _template_problem(spec: AlgorithmSpec) -> str | None:
-    """Why the template of the report cannot be parsed, or None."""
-    why = template_problem(spec.result_template) if spec.result_template is not None else None
-    return f"spec.resultTemplate: {why}." if why else None
 
 
 def image_refusal(spec: AlgorithmSpec, image: ResolvedImage) -> tuple[Reason, str] | None:

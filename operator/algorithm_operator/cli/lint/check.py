@@ -16,9 +16,7 @@ from algorithm_operator.cli.lint.manifests import Manifest
 from algorithm_operator.cli.lint.together import together
 from algorithm_operator.cli.lint.words import Problem
 from algorithm_operator.contract.problems import spec_problems
-from algorithm_operator.contract.template import template_problem
-from algorithm_operator.core import scratch
-from algorithm_operator.core.acceptable import model_problem
+from algorithm_operator.core.acceptable import field_problems
 
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 _NO_IMAGE = {"reference": "none"}
@@ -120,12 +118,8 @@ def _algorithm(each: Object, body: dict[str, Any], problems: Sequence[Problem]) 
     for why in spec_problems(spec):
         if why not in named:
             yield each.finding(("spec", "interfaces"), why)
-    if memory := scratch.problem(spec.resources):
-        yield each.finding(("spec", "resources"), memory)
-    if path := model_problem(spec):
-        yield each.finding(("spec", "model"), path)
-    if spec.result_template is not None and (template := template_problem(spec.result_template)):
-        yield each.finding(("spec", "resultTemplate"), template)
+    for field, why, _ in field_problems(spec):
+        yield each.finding(("spec", field), why)
 
 
 def _twice(objects: Sequence[Object]) -> Iterator[Finding]:
