@@ -44,19 +44,23 @@ def _suffix(path: bytes) -> str | None:
 
 
 def check(
-    socket: PlannedSocket, file: walk.File, descriptor: int, max_voxel_bytes: int, bounds: sandbox.Bounds
+    socket: PlannedSocket,
+    file: walk.File,
+    suffix: str,
+    descriptor: int,
+    max_voxel_bytes: int,
+    bounds: sandbox.Bounds,
 ) -> ImageGeometry:
     """What an open image file is, looked at in the sandbox.
 
     :raises FindingError: it cannot be read, or is none of its socket's.
     """
     name, where = socket.relative_path, os.fsdecode(file.path)
-    suffix = _suffix(file.path) or MHA
     outcome = sandbox.run(
         lambda: socket_images.inspect(socket, descriptor, suffix, max_voxel_bytes),
         bounds,
         max_result=1 << 20,
-        before=images.preload if suffix == MHA else None,
+        before=socket_images.preload(suffix),
         descriptors=[descriptor],
     )
     match outcome.ending:
@@ -79,7 +83,11 @@ def check(
 
 
 def check_place(
-    socket: PlannedSocket, file: walk.File, image: ImageGeometry, inputs: Mapping[str, ImageGeometry]
+    socket: PlannedSocket,
+    file: walk.File,
+    suffix: str,
+    image: ImageGeometry,
+    inputs: Mapping[str, ImageGeometry],
 ) -> list[str]:
     """What is odd about where an image lies, if its socket only warns. Inputs without a geometry are not compared.
 
@@ -88,8 +96,7 @@ def check_place(
     below = inputs.get(socket.overlay_of) if socket.overlay_of is not None else None
     if socket.overlay_of is None or below is None:
         return []
-    placed = _suffix(file.path) != TIF
-    why = geometry.mismatch(image, below, socket.overlay_of, placed=placed)
+    why = geometry.mismatch(image, below, socket.overlay_of, placed=suffix != TIF)
     if why is None:
         return []
     if socket.geometry_check == "Fail":

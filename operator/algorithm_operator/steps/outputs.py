@@ -229,8 +229,8 @@ class Inspection:
         file, suffix = output_images.pick(socket.relative_path, list(self._tree.below(path)))
         descriptor, size = self._opened(file.path)
         limit = self._settings.max_image_bytes
-        image = output_images.check(socket, file, descriptor, limit, self._bounds())
-        warnings = output_images.check_place(socket, file, image, self._inputs)
+        image = output_images.check(socket, file, suffix, descriptor, limit, self._bounds())
+        warnings = output_images.check_place(socket, file, suffix, image, self._inputs)
         return Checked(socket, descriptor, size, suffix, image=image, warnings=tuple(warnings))
 
 

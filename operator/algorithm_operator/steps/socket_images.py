@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from algorithm_operator.api.job import ImageGeometry
@@ -26,6 +27,11 @@ def colour_problem(image: ImageGeometry) -> str | None:
 def is_choosy(socket: PlannedSocket) -> bool:
     """Whether a socket does not take just any image: one with segments, or a displacement field."""
     return bool(socket.overlay_segments) or socket.kind == SocketKind.DISPLACEMENT_FIELD
+
+
+def preload(suffix: str) -> Callable[[], None] | None:
+    """What `inspect` of such a file needs imported, for the sandbox's `before`."""
+    return images.preload if suffix == MHA else None
 
 
 def inspect(socket: PlannedSocket, descriptor: int, suffix: str, max_voxel_bytes: int) -> dict[str, Any]:

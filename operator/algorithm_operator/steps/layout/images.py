@@ -59,8 +59,7 @@ def lay_out(layout: Layout, socket: PlannedSocket, sources: Sequence[Source]) ->
     path, stored = _store(layout, sources, target, found["kept"])
     if socket_images.is_choosy(socket):
         _judge(layout, socket, sources, path)
-    whole = found["kept"] is not None and not found["kept"]["header"]
-    conversion = None if whole else Conversion.model_validate(found["conversion"])
+    conversion = Conversion.model_validate(found["conversion"]) if found["conversion"] else None
     return Laid(
         record(socket, sources, stored, image=geometry, conversion=conversion),
         StagedInput(socket, image=StagedImage(pk=pk, name=image_name(sources))),
@@ -89,7 +88,7 @@ def _judge(layout: Layout, socket: PlannedSocket, sources: Sequence[Source], pat
             sources,
             lambda: socket_images.inspect(socket, descriptor, suffix, limit),
             bounds(layout, sources),
-            before=images.preload,
+            before=socket_images.preload(suffix),
             staged=descriptor,
         )
     if problem := found.get("invalid") or found.get("unreadable"):
@@ -106,13 +105,16 @@ def _convert(files: Sequence[Given], max_voxel_bytes: int, scratch: str, target:
         return {"unreadable": str(error)}
     except writing.UnwrittenError as error:
         return {"unwritten": str(error)}
-    conversion = Conversion(
-        format=found.format, reader=found.reader, files=len(files), notes=list(found.notes)
+    is_whole = kept is not None and not kept.header
+    conversion = (
+        None
+        if is_whole
+        else Conversion(format=found.format, reader=found.reader, files=len(files), notes=list(found.notes))
     )
     return {
         "kept": _kept(kept, files) if kept is not None else None,
         "geometry": geometry.wire(),
-        "conversion": conversion.wire(),
+        "conversion": conversion.wire() if conversion is not None else None,
     }
 
 
