@@ -92,8 +92,9 @@ def _unreadable(world: World) -> Decision | None:
                 world, Reason.STORE_NOT_READY, sentence(Reason.STORE_NOT_READY, store=store, why=why)
             )
     for given in spec.inputs:
-        why = world.unreadable.get(f"AlgorithmJob/{given.job.name}") if given.job is not None else None
-        if given.job is not None and why is not None:
+        if given.job is None:
+            continue
+        if (why := world.unreadable.get(f"AlgorithmJob/{given.job.name}")) is not None:
             facts = {"slug": given.slug, "job": quoted(given.job.name), "why": why}
             return _held(world, Reason.INPUT_PENDING, sentence(Reason.INPUT_PENDING, **facts))
     return None

@@ -14,7 +14,6 @@ from typing import Any
 from algorithm_operator.api.text import shown
 from algorithm_operator.contract.markup import clean
 from algorithm_operator.contract.report import MAX_HTML_BYTES
-from algorithm_operator.contract.template import environment
 
 MAX_JSON_CHARACTERS = 64 * 1024
 """Of results.json as it is, where there is no template."""
@@ -49,6 +48,9 @@ def as_json(value: Any) -> str:
 
 def _filled(template: str, results: Any) -> str:
     """What the template makes of the results, piece by piece: one that never ends is stopped at the limit."""
+    # Most jobs have no template, and Jinja takes longer to import than their results to be shown.
+    from algorithm_operator.contract.template import environment
+
     jinja = environment()
     jinja.finalize = _plain
     pieces: list[str] = []
