@@ -26,7 +26,7 @@ GPU_TOLERATION = {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSc
 
 
 def images() -> dict[str, str]:
-    """The project's images by name (operator, steps, gateway, brain-tissue), built and pushed where they are not current."""
+    """Our images by name (operator, steps, gateway, brain-tissue), built and pushed where they are not current."""
     command = [sys.executable, str(ROOT / "tests" / "cluster"), "build-images"]
     built = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
     return dict(line.split(maxsplit=1) for line in built.splitlines())
