@@ -21,9 +21,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from algorithm_operator.contract.storing import MAX_GATHERED, MAX_ORDER_BYTES, MAX_PARTS, Gathered
-from algorithm_operator.steps import gateway_files
 from algorithm_operator.steps.gateway_files import GatewayFiles
-from algorithm_operator.steps.volume import StorageError, Volume
+from algorithm_operator.steps.volume import StorageError, Volume, size_and_hash
 from tests.unit.steps.storeserver import Client, serving
 
 DATA = os.urandom(3_000_000)
@@ -143,14 +142,14 @@ def test_a_kernel_that_copies_nothing_between_files(store: Client, monkeypatch: 
 def test_two_composes_at_once(store: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     """A request repeated while the first one still works waits for it, and others do not."""
     hashing, go_on = threading.Event(), threading.Event()
-    of_file = gateway_files.size_and_hash
+    of_file = size_and_hash
 
     def slow(file: Any) -> tuple[int, str]:
         hashing.set()
         assert go_on.wait(20)
         return of_file(file)
 
-    monkeypatch.setattr(gateway_files, "size_and_hash", slow)
+    monkeypatch.setattr("algorithm_operator.steps.gateway_files.size_and_hash", slow)
     put(store, "gateway/part", DATA)
     answers: list[tuple[int, dict[str, Any]]] = []
 
