@@ -29,10 +29,6 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- .Values.serviceAccount.name | default (include "algorithm-operator.fullname" .) -}}
 {{- end -}}
 
-{{- define "algorithm-operator.gatewayServiceAccountName" -}}
-{{- .Values.gateway.serviceAccount.name | default (printf "%s-gateway" (include "algorithm-operator.fullname" .)) -}}
-{{- end -}}
-
 {{- define "algorithm-operator.canary" -}}
 {{ include "algorithm-operator.fullname" . }}-canary
 {{- end -}}
