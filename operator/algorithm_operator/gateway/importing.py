@@ -9,7 +9,7 @@ dies, nothing is lost, and `refresh_all` or the repeated request does the rest.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid5
@@ -22,6 +22,7 @@ from algorithm_operator.api.base import GROUP
 from algorithm_operator.api.imageimport import ImageImportStatus, ImportState
 from algorithm_operator.api.kinds import PANIMG_KINDS
 from algorithm_operator.api.text import quoted, shown
+from algorithm_operator.core.names import GATEWAY_FOLDER
 from algorithm_operator.gateway import uploads
 from algorithm_operator.gateway.context import Caller, Gateway
 from algorithm_operator.gateway.database.models import ArchiveItem, Image, ItemValue, Upload, UploadSession
@@ -58,7 +59,7 @@ def item_pk(session: str) -> str:
 
 def folder(session: str) -> str:
     """Where the files of a session lie, below the root of their DataStore."""
-    return f"gateway/sessions/{session}"
+    return f"{GATEWAY_FOLDER}/sessions/{session}"
 
 
 async def open_session(caller: Caller, upload_pks: Sequence[str], kind: str = "Image") -> str:
@@ -266,12 +267,71 @@ def _failed(session: Session, pk: str, why: str) -> UploadSession:
 
 async def refresh_all(gateway: Gateway) -> None:
     """Write down all imports that have ended, and delete what nobody needs any more. To be called again and again."""
-    pending = await gateway.database.run(_pending)
-    by_import: dict[tuple[str, str], UploadSession] = {(row.namespace, row.import_name): row for row in pending}
-    bodies, _ = await gateway.cluster.list(IMAGE_IMPORTS, label_selector=LABEL_SESSION)
-    there = {(body["metadata"]["namespace"], body["metadata"]["name"]): body for body in bodies}
-    for key, row in by_import.items():
-        await _quietly(_settle(gateway, row, there.get(key)), "an upload session", *key)
-    for key, body in there.items():
-        if key not in by_import and _ended_before(body, gateway.now() - KEPT_FOR):
-            await _quietly(_forget(gateway, body), "a finished ImageImport", *key)
+    namespaces = select(UploadSession.namespace).distinct()
+    for namespace in await gateway.database.run(lambda session: list(session.scalars(namespaces))):
+        await _quietly(_refresh(gateway, namespace), "the upload sessions of", namespace)
+
+
+async def _refresh(gateway: Gateway, namespace: str) -> None:
+    pending = await gateway.database.run(lambda session: _pending(session, namespace))
+    bodies, _ = await gateway.cluster.list(IMAGE_IMPORTS, namespace, label_selector=LABEL_SESSION)
+    there = {body["metadata"]["name"]: body for body in bodies}
+    for row in pending:
+        body = there.pop(row.import_name, None)
+        await _quietly(_settle(gateway, row, body), "an upload session of", namespace)
+    before = gateway.now() - KEPT_FOR
+    ended = [body for body in there.values() if _ended_before(body, before)]
+    waited_for = await _waited_for(gateway, namespace) if ended else set()
+    for body in ended:
+        if body["metadata"]["name"] not in waited_for:
+            await _quietly(_forget(gateway, namespace, body), "an ImageImport of", namespace)
+
+
+async def _waited_for(gateway: Gateway, namespace: str) -> set[str]:
+    """The ImageImports that jobs name which have not yet taken over what these say."""
+    jobs, _ = await gateway.cluster.list(ALGORITHM_JOBS, namespace)
+    return {
+        given["imageImport"]["name"]
+        for job in jobs
+        if not (job.get("status") or {}).get("acceptedAt")
+        for given in job["spec"]["inputs"]
+        if "imageImport" in given
+    }
+
+
+def _ended_before(body: Body, moment: datetime) -> bool:
+    finished = (body.get("status") or {}).get("finishedAt")
+    return finished is not None and datetime.fromisoformat(finished) < moment
+
+
+async def _forget(gateway: Gateway, namespace: str, body: Body) -> None:
+    """Delete the ImageImport of a session that has its result. The files first: afterwards nobody would know of them."""
+    metadata = body["metadata"]
+    pk = metadata["labels"][LABEL_SESSION]
+    row = await gateway.database.run(lambda session: session.get(UploadSession, pk))
+    if row is None or (row.namespace, row.import_name) != (namespace, metadata["name"]):
+        return  # somebody else's, with our label
+    if not await _delete_files(gateway, row, body["spec"]["source"]["name"]):
+        return
+    await gateway.cluster.delete(IMAGE_IMPORTS, namespace, metadata["name"], uid=metadata["uid"])
+
+
+async def _delete_files(gateway: Gateway, row: UploadSession, name: str) -> bool:
+    """Delete what was uploaded for a session; False if its store cannot be reached now. Another time, then."""
+    try:
+        store = await gateway.stores.store(row.namespace, name)
+        await store.delete(folder(row.id))
+    except (StoreUnavailable, StoreRefused) as error:
+        log.warning("the files of upload session %s stay for now: %s", row.id, error)
+        return False
+    return True
+
+
+async def _quietly(work: Coroutine[Any, Any, object], what: str, namespace: str) -> None:
+    """Do it; what is wrong with one never stops the others, and is tried again the next time."""
+    try:
+        await work
+    except (errors.ApiError, StoreUnavailable, StoreRefused) as error:
+        log.warning("%s namespace %s: %s", what, namespace, error)
+    except Exception:
+        log.exception("%s namespace %s", what, namespace)
