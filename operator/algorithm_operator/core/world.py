@@ -62,6 +62,7 @@ class Algorithm:
     generation: int
     spec: AlgorithmSpec
     status: AlgorithmStatus
+    created_at: datetime | None = None
 
     @classmethod
     def of(cls, body: Object) -> Algorithm:
@@ -74,6 +75,7 @@ class Algorithm:
             generation=meta.get("generation", 1),
             spec=AlgorithmSpec.model_validate(body["spec"]),
             status=AlgorithmStatus.model_validate(body.get("status") or {}),
+            created_at=moment(meta.get("creationTimestamp")),
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Annotated, Protocol, TypeVar
 
@@ -11,6 +11,7 @@ from fastapi import Depends, Request
 from sqlalchemy.orm import Session
 
 from algorithm_operator.gateway.identity import Rights
+from algorithm_operator.gateway.memory import Memory
 from algorithm_operator.gateway.settings import Settings
 from algorithm_operator.gateway.storage import Stores
 from algorithm_operator.gateway.urls import Urls
@@ -34,6 +35,7 @@ class Gateway:
     cluster: Client
     database: Database
     stores: Stores
+    memory: Memory = field(default_factory=Memory)
 
     def now(self) -> datetime:
         """The time, in UTC."""
