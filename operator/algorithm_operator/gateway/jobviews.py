@@ -93,7 +93,8 @@ class SeenJob:
                 return Place(made.store, made.path)
         for given in self.job.spec.inputs:
             if given.slug == slug and given.store is not None and len(given.store.paths) == 1:
-                return Place(given.store.name, given.store.paths[0])
+                (path,) = given.store.paths
+                return None if path.endswith("/") else Place(given.store.name, path)
         return None
 
     def output_place(self, output: Output) -> Place | None:
