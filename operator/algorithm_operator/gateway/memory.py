@@ -62,7 +62,5 @@ class Memory:
     """JSON of outputs, by sha256."""
     names: Kept[str] = field(default_factory=lambda: Kept(100_000))
     """metadata.name of jobs, by namespace and metadata.uid."""
-    durations: Kept[dict[str, float]] = field(
-        default_factory=lambda: Kept(1000, timedelta(minutes=5))
-    )
+    durations: Kept[dict[str, float]] = field(default_factory=lambda: Kept(1000, timedelta(minutes=5)))
     """Mean seconds that Algorithms ran, by name; by namespace."""

@@ -65,9 +65,7 @@ class Given:
 def named(urls: Urls, socket: PlannedSocket, request: ValueRequest) -> Given:
     """What the request says, without a look at whether it exists. Raises ApiError."""
     sent = {
-        key: value
-        for key, value in request.model_dump(exclude={"interface"}).items()
-        if value is not None
+        key: value for key, value in request.model_dump(exclude={"interface"}).items() if value is not None
     }
     if len(sent) > 1 and set(sent) != {"image_name", "user_uploads"}:
         raise refused(f"You can only provide one of {_ONE_OF} for each socket.")
@@ -127,15 +125,13 @@ async def checked(caller: Caller, given: Given, mine: Collection[str] = ()) -> G
     if given.upload_id is not None:
         await _check_file(caller, given, mine)
         return given
-    known = await _session_of(caller, given.upload_ids)
-    if known is None:
-        await _check_uploads(caller, given.upload_ids, "user_uploads")
-    return replace(given, session_id=known)
+    await _check_files(caller, given.upload_ids)
+    return given
 
 
 async def settle(caller: Caller, given: Given) -> Given:
     """`given` with its uploads made into a session, if it is an image that is not there yet."""
-    if not given.upload_ids or given.session_id is not None:
+    if not given.upload_ids:
         return given
     session = await importing.open_session(caller, given.upload_ids, given.socket.kind)
     return replace(given, session_id=session)
@@ -179,19 +175,16 @@ async def _check_session(caller: Caller, pk: str) -> None:
         raise invalid(upload_session=[f"The import of this session failed: {row.error}"])
 
 
-async def _session_of(caller: Caller, upload_ids: tuple[str, ...]) -> str | None:
-    """The session that these very uploads have become before, if it is the caller's and has not failed."""
-
-    def look(session: Any) -> str | None:
-        first = session.get(Upload, upload_ids[0])
-        kind, _, pk = (first.used_by or "").partition("/") if first is not None else ("", "", "")
-        row = session.get(UploadSession, pk) if kind == "session" else None
-        whose = (row.namespace, row.username) if row is not None else None
-        if row is None or whose != (caller.namespace, caller.username) or row.error is not None:
-            return None
-        return pk if tuple(row.uploads) == upload_ids else None
-
-    return await caller.gateway.database.run(look)
+async def _check_files(caller: Caller, pks: tuple[str, ...]) -> None:
+    """The files of an image: new ones, or those of a session that has not failed."""
+    try:
+        await importing.usable_uploads(caller, pks)
+    except ApiError as error:
+        raise invalid(user_uploads=error.body["uploads"]) if "uploads" in error.body else error from None
+    pk = importing.session_pk(pks)
+    row = await caller.gateway.database.run(lambda session: session.get(UploadSession, pk))
+    if row is not None and row.error is not None:
+        raise invalid(user_uploads=[f"The import of these files failed: {row.error}"])
 
 
 async def _check_file(caller: Caller, given: Given, mine: Collection[str]) -> None:
@@ -199,18 +192,19 @@ async def _check_file(caller: Caller, given: Given, mine: Collection[str]) -> No
     row = await caller.gateway.database.run(lambda session: session.get(Upload, pk))
     whose = (row.namespace, row.username) if row is not None else None
     if row is None or whose != (caller.namespace, caller.username) or row.used_by not in mine:
-        (row,) = await _check_uploads(caller, (pk,), "user_upload")
+        row = await _completed(caller, pk)
     if problem := check_paths(given.slug, [row.path or ""], KINDS[given.socket.kind]):
         raise invalid(user_upload=[problem.message])
 
 
-async def _check_uploads(caller: Caller, pks: Collection[str], field: str) -> list[Upload]:
+async def _completed(caller: Caller, pk: str) -> Upload:
     try:
-        return await uploads.completed_uploads(caller, [caller.urls.upload(pk) for pk in pks])
+        (row,) = await uploads.completed_uploads(caller, [caller.urls.upload(pk)])
     except ApiError as error:
         if error.status != 400:
             raise
-        raise invalid(**{field: [NO_OBJECT]}) from None
+        raise invalid(user_upload=[NO_OBJECT]) from None
+    return row
 
 
 def posted(caller: Caller, given: Given, pk: int) -> PostedValue:
