@@ -8,7 +8,6 @@ from fastapi import APIRouter, Request, Response
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from algorithm_operator.api.job import AlgorithmJobSpec, AlgorithmJobStatus
 from algorithm_operator.contract.kinds import KINDS, Form
 from algorithm_operator.gateway import archiveitems, catalogue, jobs
 from algorithm_operator.gateway.context import Caller, Calling
@@ -18,7 +17,7 @@ from algorithm_operator.gateway.errors import not_found
 from algorithm_operator.gateway.identity import Resource
 from algorithm_operator.gateway.images import suffix_of
 from algorithm_operator.gateway.importing import image_row
-from algorithm_operator.kube.resources import Body
+from algorithm_operator.gateway.jobviews import SeenJob
 
 router = APIRouter()
 
@@ -43,9 +42,13 @@ async def job_file(
 ) -> Response:
     """An input or output that is a file."""
     body = await jobs.find(caller, pk)
-    if body is None:
+    try:
+        seen = SeenJob.of(body) if body is not None else None
+    except ValueError:  # a later version wrote it
+        seen = None
+    if seen is None:
         raise not_found()
-    found = _output(body, slug, name) if direction == "outputs" else await _input(caller, body, slug, name)
+    found = _output(seen, slug, name) if direction == "outputs" else await _input(caller, seen, slug, name)
     if found is None or suffix_of(name) != suffix_of(found.path):
         raise not_found()
     return _sent(caller, request, found)
@@ -88,34 +91,30 @@ def _media_type(kind: str | None) -> str:
     return JSON if row is not None and row.form is Form.JSON else BINARY
 
 
-def _output(body: Body, slug: str, name: str) -> StoredFile | None:
+def _output(seen: SeenJob, slug: str, name: str) -> StoredFile | None:
     """An output of a succeeded job, as its status says."""
-    status = AlgorithmJobStatus.model_validate(body.get("status") or {})
-    store = status.algorithm.output_store if status.algorithm is not None else None
-    for each in status.outputs:
-        if each.slug == slug and each.path is not None and store is not None:
-            return StoredFile(store, each.path, name, _media_type(each.kind), each.bytes, each.sha256)
-    return None
-
-
-async def _input(caller: Caller, body: Body, slug: str, name: str) -> StoredFile | None:
-    """An input that lies in a DataStore as one file: an upload, the output of another job, or a path of the store."""
-    status = AlgorithmJobStatus.model_validate(body.get("status") or {})
-    sockets = status.algorithm.interface.inputs if status.algorithm is not None else []
-    media_type = _media_type(next((each.kind for each in sockets if each.slug == slug), None))
-    for taken in status.algorithm.inputs if status.algorithm is not None else []:
-        if taken.slug == slug and taken.store is not None and taken.path is not None:
-            return StoredFile(taken.store, taken.path, name, media_type, sha256=taken.sha256)
-    given = next(
-        (each for each in AlgorithmJobSpec.model_validate(body["spec"]).inputs if each.slug == slug), None
-    )
-    if given is None or given.store is None or len(given.store.paths) != 1:
+    output = next((each for each in seen.job.status.outputs if each.slug == slug), None)
+    place = seen.output_place(output) if output is not None else None
+    if output is None or place is None:
         return None
-    store, (path,) = given.store.name, given.store.paths
-    if path.endswith("/"):
+    kind = _media_type(output.kind)
+    return StoredFile(place.store, place.path, name, kind, output.bytes, output.sha256)
+
+
+async def _input(caller: Caller, seen: SeenJob, slug: str, name: str) -> StoredFile | None:
+    """An input that is one file of a DataStore: an upload, the output of another job, or a path of the store."""
+    place, run = seen.input_place(slug), seen.job.status.algorithm
+    if place is None:
         return None
     uploaded = select(Upload).where(
-        Upload.namespace == caller.namespace, Upload.store == store, Upload.path == path
+        Upload.namespace == caller.namespace, Upload.store == place.store, Upload.path == place.path
     )
     row = await caller.gateway.database.run(lambda session: session.scalar(uploaded))
-    return _uploaded(row, name, media_type) if row is not None else StoredFile(store, path, name, media_type)
+    sockets = run.interface.inputs if run is not None else []
+    media_type = _media_type(next((each.kind for each in sockets if each.slug == slug), None))
+    if row is not None:
+        return _uploaded(row, name, media_type)
+    made = next((each for each in (run.inputs if run is not None else []) if each.slug == slug), None)
+    return StoredFile(
+        place.store, place.path, name, media_type, sha256=made.sha256 if made is not None else None
+    )
