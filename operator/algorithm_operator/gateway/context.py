@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Annotated, Protocol, TypeVar
 
@@ -34,6 +35,8 @@ class Gateway:
     cluster: Client
     database: Database
     stores: Stores
+    arriving: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Bytes of parts of uploads that are on their way, by namespace and person. They count in the limits as well."""
 
     def now(self) -> datetime:
         """The time, in UTC."""
