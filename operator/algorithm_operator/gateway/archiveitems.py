@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 from uuid import uuid4
 
@@ -10,12 +10,13 @@ from fastapi import APIRouter, Response
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from algorithm_operator.contract.plan import PlannedSocket
 from algorithm_operator.gateway import catalogue, importing, shapes, uploads, values
 from algorithm_operator.gateway.answers import Windowed, answer
 from algorithm_operator.gateway.archives import MAX_TITLE, archive_row, text_problem
 from algorithm_operator.gateway.context import Caller, Calling
 from algorithm_operator.gateway.database.models import Archive, ArchiveItem, UploadSession
-from algorithm_operator.gateway.errors import NON_FIELD, ApiError, invalid, not_found, refused
+from algorithm_operator.gateway.errors import ApiError, invalid, not_found, refused
 from algorithm_operator.gateway.identity import Resource, Verb
 from algorithm_operator.gateway.itemvalues import Kept, NewValue, item_shape, kept, posted_shape, put
 from algorithm_operator.gateway.urls import pk_of
@@ -98,10 +99,11 @@ async def update(caller: Calling, pk: str, asked: shapes.ArchiveItemRequest) -> 
     await caller.rights.act(Verb.UPDATE, Resource.ARCHIVES)
     await _read(caller, pk)
     title = _title(asked)
-    new = await _resolved(caller, asked.values or [])
+    resolved = await _resolved(caller, pk, asked.values or [])
+    new = [_new(await values.settle(caller, each)) for each in resolved]
     files = [each.upload_id for each in new if each.upload_id is not None]
     if files:
-        await uploads.claim(caller.gateway, files, f"item/{pk}")
+        await uploads.claim(caller.gateway, files, _user(pk))
 
     def write(session: Session) -> Kept:
         row = find(session, caller.namespace, pk)
@@ -118,14 +120,19 @@ async def update(caller: Calling, pk: str, asked: shapes.ArchiveItemRequest) -> 
     return answer(posted_shape(await caller.gateway.database.run(write), caller.urls))
 
 
-async def _resolved(caller: Caller, asked: Sequence[shapes.ValueRequest]) -> list[NewValue]:
+def _new(given: values.Given) -> NewValue:
+    value = None if given.value is values.UNSET else given.value
+    return NewValue(given.slug, value, given.image_id, given.session_id, given.upload_id)
+
+
+async def _resolved(caller: Caller, pk: str, asked: Sequence[shapes.ValueRequest]) -> list[values.Given]:
     """What is to be put, checked; 400 says what is wrong with each."""
     sockets = await catalogue.sockets(caller.gateway, caller.namespace) if asked else {}
-    new: list[NewValue] = []
+    new: list[values.Given] = []
     problems: list[dict[str, Any]] = []
     for request in asked:
         try:
-            new.append(await _one(caller, sockets, request, {each.slug for each in new}))
+            new.append(await _one(caller, pk, sockets, request, {each.slug for each in new}))
             problems.append({})
         except ApiError as error:
             if error.status != 400:
@@ -137,28 +144,34 @@ async def _resolved(caller: Caller, asked: Sequence[shapes.ValueRequest]) -> lis
 
 
 async def _one(
-    caller: Caller, sockets: dict[str, shapes.Socket], request: shapes.ValueRequest, known: set[str]
-) -> NewValue:
+    caller: Caller,
+    pk: str,
+    sockets: Mapping[str, PlannedSocket],
+    request: shapes.ValueRequest,
+    known: Collection[str],
+) -> values.Given:
     if request.interface is None:
         raise invalid(interface=["This field is required."])
     socket = sockets.get(request.interface)
     if socket is None:
         raise invalid(interface=[f"Object with slug={request.interface[:255]} does not exist."])
     if socket.slug in known:
-        raise invalid(**{NON_FIELD: ["This socket is named twice: a socket of an item has one value."]})
-    given = await values.resolve(caller, socket, request)
+        raise refused("This socket is named twice: a socket of an item has one value.")
+    given = await values.resolve(caller, socket, request, mine=(_user(pk),))
     if given.session_id is not None:
-        row = await caller.gateway.database.run(lambda session: session.get_one(UploadSession, given.session_id))
-        row = await importing.refresh_session(caller.gateway, row)
+        row = await importing.refresh_session(caller.gateway, await _session(caller, given.session_id))
         if row.error is not None:
-            raise invalid(upload_session=[row.error])
-    return NewValue(
-        socket.slug,
-        None if given.value is values.UNSET else given.value,
-        given.image_id,
-        given.session_id,
-        given.upload_id,
-    )
+            raise invalid(upload_session=[f"The import of this session failed: {row.error}"])
+    return given
+
+
+def _user(pk: str) -> str:
+    """The item as what uses an upload."""
+    return f"item/{pk}"
+
+
+async def _session(caller: Caller, pk: str) -> UploadSession:
+    return await caller.gateway.database.run(lambda session: session.get_one(UploadSession, pk))
 
 
 async def _read(caller: Caller, pk: str) -> Kept:

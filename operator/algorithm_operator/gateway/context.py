@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -36,6 +37,8 @@ class Gateway:
     database: Database
     stores: Stores
     memory: Memory = field(default_factory=Memory)
+    arriving: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Bytes of parts of uploads that are on their way, by namespace and person. They count in the limits as well."""
 
     def now(self) -> datetime:
         """The time, in UTC."""

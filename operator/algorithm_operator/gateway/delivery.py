@@ -12,7 +12,7 @@ import asyncio
 import hashlib
 import logging
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
 from urllib.parse import quote
@@ -30,8 +30,9 @@ log = logging.getLogger(__name__)
 BINARY, JSON = "application/octet-stream", "application/json"
 REOPENINGS = 8
 """One after the other without a byte between them; each waits for a store Pod that runs."""
-_LONGEST_PAUSE = 10.0
-_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
+LONGEST_PAUSE = 10.0
+"""Seconds before the next one."""
+_RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
 
 
 class Broken(Exception):  # noqa: N818 - says it better than "Error" would
@@ -40,7 +41,7 @@ class Broken(Exception):  # noqa: N818 - says it better than "Error" would
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
-    """What is to be given: where it is, and what is known of it. `store` is a DataStore's name, `path` below its root."""
+    """What is to be given, and what is known of it. `store` is the name of a DataStore, `path` is below its root."""
 
     store: str
     path: str
@@ -78,9 +79,7 @@ def span(asked: str | None, size: int) -> Span:
         if last and int(last) < int(first):
             return Span(0, size, size)
     if start >= end:
-        raise ApiError(
-            416, {"detail": f"There are {size} bytes."}, {"Content-Range": f"bytes */{size}"}
-        )
+        raise ApiError(416, {"detail": f"There are {size} bytes."}, {"Content-Range": f"bytes */{size}"})
     return Span(start, end, size)
 
 
@@ -158,7 +157,7 @@ class Delivery(Response):
             raise self._missing()
         return there.size
 
-    async def _checked(self, store: Store, wanted: Span) -> AsyncIterator[tuple[bytes, bool]]:
+    async def _checked(self, store: Store, wanted: Span) -> AsyncGenerator[tuple[bytes, bool], None]:
         """The pieces, each with whether it is the last; that one comes once the hash is right."""
         digest = hashlib.sha256() if wanted.whole and self._file.sha256 else None
         held: bytes | None = None
@@ -173,7 +172,7 @@ class Delivery(Response):
             raise self._broken("its bytes are not those that were stored")
         yield held or b"", True
 
-    async def _pieces(self, store: Store, wanted: Span) -> AsyncIterator[bytes]:
+    async def _pieces(self, store: Store, wanted: Span) -> AsyncGenerator[bytes, None]:
         """The bytes, through as many openings as it takes."""
         at, failures = wanted.start, 0
         while at < wanted.end:
@@ -197,9 +196,11 @@ class Delivery(Response):
                 if at == wanted.start:
                     raise  # nothing was sent: the client asks again
                 if failures > REOPENINGS:
-                    raise Broken(f"{quoted(self._file.path, 1024)} was lost in the middle: {error.sentence}") from error
+                    raise Broken(
+                        f"{quoted(self._file.path, 1024)} was lost in the middle: {error.sentence}"
+                    ) from error
                 log.info("a download goes on at byte %d once its store is back: %s", at, error.sentence)
-                await asyncio.sleep(min(error.retry_after, _LONGEST_PAUSE))
+                await asyncio.sleep(min(error.retry_after, LONGEST_PAUSE))
 
     def _missing(self) -> ApiError:
         return not_found(f"DataStore {quoted(self._file.store)} does not have this file any more.")

@@ -21,11 +21,11 @@ from sqlalchemy.orm import Session
 from algorithm_operator.api.base import GROUP
 from algorithm_operator.api.imageimport import ImageImportStatus, ImportState
 from algorithm_operator.api.kinds import PANIMG_KINDS
-from algorithm_operator.api.text import quoted, shown
+from algorithm_operator.api.text import quoted
 from algorithm_operator.core.names import GATEWAY_FOLDER
-from algorithm_operator.gateway import uploads
+from algorithm_operator.gateway import outcomes, uploads
 from algorithm_operator.gateway.context import Caller, Gateway
-from algorithm_operator.gateway.database.models import ArchiveItem, Image, ItemValue, Upload, UploadSession
+from algorithm_operator.gateway.database.models import Image, Upload, UploadSession
 from algorithm_operator.gateway.errors import invalid, not_found, refused
 from algorithm_operator.gateway.storage import StoreRefused, StoreUnavailable
 from algorithm_operator.kube import errors
@@ -43,8 +43,8 @@ KEPT_FOR = timedelta(hours=1)
 QUEUED, STARTED, FAILED, SUCCEEDED = "Queued", "Started", "Failed", "Succeeded"
 """The status of a session, in Grand Challenge's words."""
 
+_GONE = "ImageImport {name} is gone: somebody deleted it before it had ended. Send the files again."
 _SESSIONS = UUID("5b0c8f4e-6d5f-4b7e-9a38-1d0f6f6f2a55")
-_MAX_ERROR = 8192
 
 
 def session_pk(upload_pks: Sequence[str]) -> str:
@@ -52,9 +52,9 @@ def session_pk(upload_pks: Sequence[str]) -> str:
     return str(uuid5(_SESSIONS, "\n".join(upload_pks)))
 
 
-def item_pk(session: str) -> str:
-    """The archive item that is made for the image of a session."""
-    return str(uuid5(UUID(session), "item"))
+def _user(session: str) -> str:
+    """The session as what uses an upload."""
+    return f"session/{session}"
 
 
 def folder(session: str) -> str:
@@ -68,8 +68,8 @@ async def open_session(caller: Caller, upload_pks: Sequence[str], kind: str = "I
     A kind that stays as it is (DICOM Image Set) is gathered in `folder`, and not imported. Raises 400.
     """
     gateway, pk = caller.gateway, session_pk(upload_pks)
-    given = await _given(caller, upload_pks, pk)
-    await uploads.claim(gateway, list(upload_pks), f"session/{pk}")
+    given = await usable_uploads(caller, upload_pks)
+    await uploads.claim(gateway, list(upload_pks), _user(pk))
     made = UploadSession(
         id=pk,
         namespace=caller.namespace,
@@ -87,38 +87,30 @@ async def open_session(caller: Caller, upload_pks: Sequence[str], kind: str = "I
         return there or made
 
     row = await gateway.database.run(remember)
+    if (row.kind in PANIMG_KINDS) != (kind in PANIMG_KINDS):
+        raise refused(
+            f"These files were sent as {quoted(row.kind)}: send them again to use them as {quoted(kind)}."
+        )
     if row.image_id is None and row.error is None:
         await _start(gateway, row, given)
     return pk
 
 
-async def _given(caller: Caller, upload_pks: Sequence[str], session: str) -> list[Upload]:
-    """The uploads, in order: the caller's own, complete, and not used by anything but this session."""
+async def usable_uploads(caller: Caller, upload_pks: Sequence[str]) -> list[Upload]:
+    """The uploads, in order: the caller's own, complete, and used by nothing but their session. Raises 400."""
     if not upload_pks:
         raise invalid(uploads=["This list may not be empty."])
     if len(upload_pks) > MAX_FILES:
-        raise refused(
-            f"Too many files uploaded. A maximum of {MAX_FILES} files may be uploaded per session."
-        )
+        raise refused(f"Too many files uploaded. A maximum of {MAX_FILES} files may be uploaded per session.")
 
-    def read(database: Session) -> dict[str, Upload]:
-        found = select(Upload).where(
-            Upload.id.in_(upload_pks),
-            Upload.namespace == caller.namespace,
-            Upload.username == caller.username,
-            Upload.status == "Completed",
-        )
-        return {each.id: each for each in database.scalars(found)}
-
-    by_pk = await caller.gateway.database.run(read)
-    usable = [by_pk.get(pk) for pk in upload_pks]
-    given = [each for each in usable if each is not None and each.used_by in (None, f"session/{session}")]
-    if len(given) < len(upload_pks):
-        raise invalid(uploads=["Invalid hyperlink - Object does not exist."])
+    urls = [caller.urls.upload(pk) for pk in upload_pks]
+    given = await uploads.completed_uploads(caller, urls, used_by=_user(session_pk(upload_pks)))
     if len({each.filename for each in given}) < len(given):
         raise refused("Filenames must be unique")
     if len({each.store for each in given}) > 1:
-        raise refused("The files were sent to different DataStores, as the default changed meanwhile: send them again.")
+        raise refused(
+            "The files were sent to different DataStores, as the default changed meanwhile: send them again."
+        )
     return given
 
 
@@ -155,7 +147,7 @@ async def image_row(caller: Caller, pk: str) -> Image:
 
     row = await gateway.database.run(read)
     if row is None:
-        for pending in await gateway.database.run(lambda session: _pending(session, namespace)):
+        for pending in await gateway.database.run(lambda session: outcomes.pending(session, namespace)):
             await look(gateway, pending)
         row = await gateway.database.run(read)
     if row is None:
@@ -185,81 +177,24 @@ async def _settle(gateway: Gateway, row: UploadSession, body: Body | None) -> tu
     if body is None:
         if gateway.now() - row.created < LOST_AFTER:
             return row, QUEUED
-        why = f"ImageImport {quoted(row.import_name)} is gone: somebody deleted it before it ended. Send the files again."
-        return await gateway.database.run(lambda session: _failed(session, row.id, why)), FAILED
+        return await _fail(gateway, row, _GONE.format(name=quoted(row.import_name)))
     try:
         status = ImageImportStatus.model_validate(body.get("status") or {})
     except ValidationError as error:
-        raise errors.ApiError(0, "BadAnswer", f"the status of ImageImport {row.import_name}: {error}") from error
-    match status.state:
-        case ImportState.FAILED:
-            why = _reasons(status)
-            return await gateway.database.run(lambda session: _failed(session, row.id, why)), FAILED
-        case ImportState.SUCCEEDED if status.image is not None:
-            image = _image(row, body, status, gateway.now())
-            row = await gateway.database.run(lambda session: _succeeded(session, row.id, image))
-            await _delete_files(gateway, row, image.store)
-            return row, SUCCEEDED
-        case ImportState.IMPORTING:
-            return row, STARTED
-        case _:
-            return row, QUEUED
+        raise errors.ApiError(0, "BadAnswer", f"ImageImport {row.import_name}: {error}") from error
+    if status.state is ImportState.FAILED:
+        return await _fail(gateway, row, outcomes.reasons(status))
+    if status.state is ImportState.SUCCEEDED and status.image is not None:
+        made = outcomes.image_of(row, body, status.image, gateway.now())
+        row = await gateway.database.run(lambda session: outcomes.succeeded(session, row.id, made))
+        await _delete_files(gateway, row, body["spec"]["source"]["name"])
+        return row, SUCCEEDED
+    return row, STARTED if status.state is ImportState.IMPORTING else QUEUED
 
 
-def _reasons(status: ImageImportStatus) -> str:
-    """Why the files are no image: what the operator says, and a line for each file."""
-    lines = [shown(status.message or "The files could not be imported.", 1024)]
-    lines += [f"{quoted(each.name)}: {shown(each.message, 512)}" for each in status.files]
-    return "\n".join(lines)[:_MAX_ERROR]
-
-
-def _image(row: UploadSession, body: Body, status: ImageImportStatus, now: datetime) -> Image:
-    image = status.image
-    assert image is not None  # noqa: S101 - the caller has looked
-    return Image(
-        id=str(body["metadata"]["uid"]),
-        namespace=row.namespace,
-        name=image.name[:255],
-        store=image.store,
-        path=image.path,
-        size=image.bytes,
-        sha256=image.sha256,
-        geometry=image.geometry.wire(),
-        created=now,
-    )
-
-
-def _pending(session: Session, namespace: str | None = None) -> list[UploadSession]:
-    asked = select(UploadSession).where(
-        UploadSession.image_id.is_(None), UploadSession.error.is_(None), UploadSession.kind.in_(PANIMG_KINDS)
-    )
-    if namespace is not None:
-        asked = asked.where(UploadSession.namespace == namespace)
-    return list(session.scalars(asked))
-
-
-def _succeeded(session: Session, pk: str, image: Image) -> UploadSession:
-    """The image, and all values that waited for it."""
-    row = session.get_one(UploadSession, pk)
-    session.merge(image)
-    session.flush()
-    row.image_id, row.error = image.id, None
-    for value in session.scalars(select(ItemValue).where(ItemValue.session_id == pk)):
-        value.image_id, value.session_id = image.id, None
-    return row
-
-
-def _failed(session: Session, pk: str, why: str) -> UploadSession:
-    """A value that was to be replaced stays as it was; an item that was made for the image goes."""
-    row = session.get_one(UploadSession, pk)
-    row.error = why
-    for value in session.scalars(select(ItemValue).where(ItemValue.session_id == pk)):
-        if value.image_id is not None:
-            value.session_id = None
-    item = session.get(ArchiveItem, item_pk(pk))
-    if item is not None and all(value.session_id == pk and value.image_id is None for value in item.values):
-        session.delete(item)
-    return row
+async def _fail(gateway: Gateway, row: UploadSession, why: str) -> tuple[UploadSession, str]:
+    row = await gateway.database.run(lambda session: outcomes.failed(session, row.id, why))
+    return row, FAILED if row.image_id is None else SUCCEEDED
 
 
 # --- below: in the background
@@ -273,7 +208,7 @@ async def refresh_all(gateway: Gateway) -> None:
 
 
 async def _refresh(gateway: Gateway, namespace: str) -> None:
-    pending = await gateway.database.run(lambda session: _pending(session, namespace))
+    pending = await gateway.database.run(lambda session: outcomes.pending(session, namespace))
     bodies, _ = await gateway.cluster.list(IMAGE_IMPORTS, namespace, label_selector=LABEL_SESSION)
     there = {body["metadata"]["name"]: body for body in bodies}
     for row in pending:
@@ -305,7 +240,7 @@ def _ended_before(body: Body, moment: datetime) -> bool:
 
 
 async def _forget(gateway: Gateway, namespace: str, body: Body) -> None:
-    """Delete the ImageImport of a session that has its result. The files first: afterwards nobody would know of them."""
+    """Delete the ImageImport of a session that has its result; the files first, or nobody would know of them."""
     metadata = body["metadata"]
     pk = metadata["labels"][LABEL_SESSION]
     row = await gateway.database.run(lambda session: session.get(UploadSession, pk))

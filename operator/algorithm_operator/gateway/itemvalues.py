@@ -13,9 +13,12 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from algorithm_operator.contract.inputs_json import position
+from algorithm_operator.contract.plan import PlannedSocket
 from algorithm_operator.gateway import shapes
 from algorithm_operator.gateway.database.models import ArchiveItem, ItemValue, Upload, UploadSession
 from algorithm_operator.gateway.urls import Urls
+from algorithm_operator.gateway.values import shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,26 +68,20 @@ def kept(session: Session, items: Iterable[ArchiveItem]) -> list[Kept]:
         values = list(item.values)
         uploads = [value.upload_id for value in values if value.upload_id is not None]
         names = select(Upload.id, Upload.filename).where(Upload.id.in_(uploads))
-        rows = session.execute(names).all() if uploads else []
-        found.append(Kept(item, values, {pk: name for pk, name in rows}))
+        found.append(Kept(item, values, {row.id: row.filename for row in session.execute(names)}))
     return found
 
 
-def item_shape(each: Kept, sockets: Mapping[str, shapes.Socket], urls: Urls) -> shapes.ArchiveItem:
+def item_shape(each: Kept, sockets: Mapping[str, PlannedSocket], urls: Urls) -> shapes.ArchiveItem:
     """An item as the API shows it. A value of a socket that no Algorithm has any more is kept, and not shown."""
+    known = [value for value in each.values if value.slug in sockets]
     return shapes.ArchiveItem(
         pk=each.item.id,
         archive=urls.archive(each.item.archive_id),
         title=each.item.title,
         values=[
-            shapes.SocketValue(
-                socket=sockets[value.slug],
-                interface=sockets[value.slug],
-                pk=value.id,
-                **_content(each, value, urls),
-            )
-            for value in each.values
-            if value.slug in sockets
+            shown(sockets[value.slug], value.id, **_content(each, value, urls))
+            for value in sorted(known, key=lambda value: position(sockets[value.slug]))
         ],
     )
 

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from algorithm_operator.api.kinds import PANIMG_KINDS
 from algorithm_operator.api.text import quoted
-from algorithm_operator.gateway import archiveitems, catalogue, importing
+from algorithm_operator.gateway import archiveitems, catalogue, importing, outcomes
 from algorithm_operator.gateway.answers import Windowed, answer
 from algorithm_operator.gateway.context import Caller, Calling
 from algorithm_operator.gateway.database import models
@@ -140,7 +140,9 @@ async def _target(caller: Caller, asked: UploadSessionRequest) -> Target | None:
     if socket is None:
         raise invalid(interface=[f"Object with slug={slug[:255]} does not exist."])
     if socket.kind not in PANIMG_KINDS:
-        raise invalid(interface=[f"Socket {quoted(slug)} is for {quoted(socket.kind)}: it takes no imported image."])
+        raise invalid(
+            interface=[f"Socket {quoted(slug)} is for {quoted(socket.kind)}: it takes no imported image."]
+        )
     return Target(slug, socket.kind, item_id, archive_id)
 
 
@@ -173,7 +175,7 @@ async def _send_to(caller: Caller, pk: str, target: Target) -> None:
         if row.error is not None:
             return
         if item_id is None:
-            item_id = importing.item_pk(pk)
+            item_id = outcomes.item_pk(pk)
             if session.get(models.ArchiveItem, item_id) is None:
                 made = models.ArchiveItem(
                     id=item_id, archive_id=target.archive_id, title="", created=caller.gateway.now()

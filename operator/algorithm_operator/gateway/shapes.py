@@ -168,6 +168,9 @@ class JobRequest(Request):
     inputs: list[ValueRequest]
 
 
+UploadStatus = Literal["Pending", "Initialized", "Completed", "Aborted"]
+
+
 class Upload(Shape):
     """A file on its way in."""
 
@@ -176,8 +179,33 @@ class Upload(Shape):
     filename: str
     key: str
     s3_upload_id: str
-    status: Literal["Pending", "Initialized", "Completed", "Aborted"]
+    status: UploadStatus
     api_url: str
+
+
+class UploadRequest(Request):
+    """POST uploads/."""
+
+    filename: str
+
+
+class PartNumbersRequest(Request):
+    """PATCH …/generate-presigned-urls/."""
+
+    part_numbers: list[int]
+
+
+class NamedPart(Request):
+    """A part as its sender knows it; the ETag with or without its quotes."""
+
+    ETag: str
+    PartNumber: int
+
+
+class CompleteRequest(Request):
+    """PATCH …/complete-multipart-upload/; no parts make an empty file."""
+
+    parts: list[NamedPart]
 
 
 class UploadUrls(Upload):
