@@ -6,7 +6,7 @@ import pytest
 from fastapi import APIRouter
 
 from algorithm_operator.core.names import LABEL_PK
-from algorithm_operator.gateway import jobs, shapes
+from algorithm_operator.gateway import jobfacts, jobs, shapes
 from algorithm_operator.gateway.database.models import Image
 from algorithm_operator.gateway.identity import Resource, Verb
 from algorithm_operator.gateway.jobfacts import MAX_VALUE_BYTES
@@ -171,6 +171,20 @@ async def test_a_page_reads_the_values_of_its_own_jobs_alone(service: Service) -
     assert [path for method, path in service.store.calls if method == "read"] == ["j1/score.json"]
 
 
+async def test_values_that_are_too_large_for_one_answer(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobfacts, "MAX_ANSWER_BYTES", 25)
+    for number in range(3):
+        score = b'"%09d"' % number  # 11 bytes
+        put(service, job(f"j{number}", uid=pk(number), status=succeeded(f"j{number}", score=score)))
+        write(service, f"j{number}/score.json", score)
+    answer = await service.get(JOBS)
+    assert answer.status == 400
+    assert "ask for fewer jobs at once" in answer.json()["detail"]
+    assert await listed(service, "?limit=2") == [pk(0), pk(1)]
+
+
 async def test_filters(service: Service) -> None:
     await add_image(service, 1, path="case-001/t1.mha")
     await add_image(service, 2, path="case-002/t1.mha", namespace="elsewhere")
@@ -257,5 +271,5 @@ async def test_a_job_of_a_later_version_hides_no_other(service: Service) -> None
     strange = job("strange", uid=pk(1))
     strange["spec"]["attempts"] = "many"
     put(service, strange, job(uid=pk(2)))
-    assert await listed(service) == [pk(2)]
+    assert await listed(service) == await listed(service, "?status=Validating%20inputs") == [pk(2)]
     assert (await service.get(f"{JOBS}{pk(1)}/")).status == 404

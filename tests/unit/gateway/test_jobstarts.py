@@ -685,6 +685,23 @@ async def test_refusals_come_in_upstreams_order(service: Service, clock: Clock) 
     assert (await post(service, given("nonsense", value=1))).json() == TOO_MANY
 
 
+async def test_usernames_of_any_form_are_asked_for(service: Service, clock: Clock) -> None:
+    asked_for: list[str] = []
+    listing = service.cluster.list
+
+    async def recorded(*arguments: Any, **options: Any) -> Any:
+        asked_for.append(options.get("field_selector", ""))
+        return await listing(*arguments, **{**options, "field_selector": ""})
+
+    service.cluster.list = recorded  # type: ignore[method-assign]
+    service.username = r"https://idp/?a=1,b\c"
+    assert (await post(service, *TEXT)).status == 201
+    (selector,) = filter(None, asked_for)
+    terms = selector.split(",status.state!=")
+    assert terms[0] == r"spec.algorithmRef.name=brain,spec.requestedBy=https://idp/?a\=1\,b\\c"
+    assert sorted(terms[1:]) == ["Cancelled", "Failed", "Succeeded"]
+
+
 class TestDefaults:
     """What the installation allows where the Algorithm says nothing."""
 
