@@ -1,0 +1,69 @@
+"""What every request has at hand: the gateway's parts, and the caller."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Protocol, TypeVar
+
+from fastapi import Depends, Request
+from sqlalchemy.orm import Session
+
+from algorithm_operator.gateway.identity import Rights
+from algorithm_operator.gateway.settings import Settings
+from algorithm_operator.gateway.storage import Stores
+from algorithm_operator.gateway.urls import Urls
+from algorithm_operator.kube.client import Client
+
+T = TypeVar("T")
+
+
+class Database(Protocol):
+    """The gateway's tables (database/engine.py)."""
+
+    async def run(self, work: Callable[[Session], T]) -> T:
+        """Do `work` in one transaction, in a thread: committed when it returns, rolled back when it raises."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """The parts of the gateway."""
+
+    settings: Settings
+    cluster: Client
+    database: Database
+    stores: Stores
+
+    def now(self) -> datetime:
+        """The time, in UTC."""
+        return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """A request that was authenticated: for whom, in which namespace, at which host."""
+
+    gateway: Gateway
+    rights: Rights
+    urls: Urls
+
+    @property
+    def namespace(self) -> str:
+        """The tenant."""
+        return self.rights.namespace
+
+    @property
+    def username(self) -> str:
+        """Who asks."""
+        return self.rights.person.username
+
+
+async def authenticated(request: Request) -> Caller:
+    """The caller of a request: app.py has put there how one is found."""
+    caller: Caller = await request.app.state.authenticate(request)
+    return caller
+
+
+Calling = Annotated[Caller, Depends(authenticated)]
+"""The parameter of every view but those that need no token."""

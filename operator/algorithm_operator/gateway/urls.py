@@ -1,0 +1,74 @@
+"""The URLs that answers carry. The client follows only those of the very host that it was given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import quote
+
+
+@dataclass(frozen=True, slots=True)
+class Urls:
+    """URLs of one namespace, at the host that the request was made to; `origin` is https://HOST[:PORT]."""
+
+    origin: str
+    namespace: str
+
+    @property
+    def base(self) -> str:
+        """What `gcapi.Client` is given as base_url."""
+        return f"{self.origin}/{self.namespace}/api/v1/"
+
+    def algorithm(self, pk: str) -> str:
+        """An Algorithm; pk is its metadata.uid."""
+        return f"{self.base}algorithms/{pk}/"
+
+    def algorithm_image(self, pk: str) -> str:
+        """The image of an Algorithm."""
+        return f"{self.base}algorithms/images/{pk}/"
+
+    def job(self, pk: str) -> str:
+        """A job."""
+        return f"{self.base}algorithms/jobs/{pk}/"
+
+    def upload(self, pk: str) -> str:
+        """An upload."""
+        return f"{self.base}uploads/{pk}/"
+
+    def session(self, pk: str) -> str:
+        """An upload session."""
+        return f"{self.base}cases/upload-sessions/{pk}/"
+
+    def image(self, pk: str) -> str:
+        """An image."""
+        return f"{self.base}cases/images/{pk}/"
+
+    def archive(self, pk: str) -> str:
+        """An archive."""
+        return f"{self.base}archives/{pk}/"
+
+    def archive_item(self, pk: str) -> str:
+        """An item of an archive."""
+        return f"{self.base}archives/items/{pk}/"
+
+    def image_file(self, pk: str, suffix: str) -> str:
+        """The bytes of an image: `suffix` is .mha or .tif; the client names its file by what follows the last dot."""
+        return f"{self.origin}/{self.namespace}/files/images/{pk}/{pk}{suffix}"
+
+    def job_file(self, pk: str, direction: str, slug: str, name: str) -> str:
+        """A file of a job: `direction` is inputs or outputs, `name` ends with the real suffix."""
+        return f"{self.origin}/{self.namespace}/files/jobs/{pk}/{direction}/{slug}/{quote(name, safe='')}"
+
+    def item_file(self, pk: str, slug: str, name: str) -> str:
+        """A file value of an archive item."""
+        return f"{self.origin}/{self.namespace}/files/items/{pk}/{slug}/{quote(name, safe='')}"
+
+
+def pk_of(url: str, prefix: str) -> str | None:
+    """The pk in a URL of one of the lists above (`prefix`: the URL of an empty pk without its last slash), or None.
+
+    Nothing is ever fetched from a URL that a request names: it is only taken apart.
+    """
+    if not url.startswith(prefix):
+        return None
+    pk = url[len(prefix) :].strip("/")
+    return pk if pk and "/" not in pk else None
