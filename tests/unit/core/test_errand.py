@@ -143,6 +143,15 @@ def test_what_was_changed_is_named() -> None:
     assert "container x was added" in changed(lambda b: b["spec"]["containers"].append({"name": "x"}))
 
 
+def test_a_time_that_is_over_is_told_in_seconds() -> None:
+    status = {"phase": "Failed", "reason": "DeadlineExceeded", "message": "the kubelet's words"}
+    found = outcome(
+        {"metadata": {"name": "p"}, "spec": {"activeDeadlineSeconds": 600}, "status": status}, "user"
+    )
+    assert isinstance(found, Trouble)
+    assert "it was not done within its time limit of 600 s" in found.message
+
+
 ENDED: Body = {"exitCode": 0, "startedAt": "2026-11-22T12:00:00Z", "message": "m"}
 
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import signal
 import stat
 import subprocess
 import sys
+import time
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -60,20 +63,25 @@ class Import:
             self.at(mount).mkdir()
         return self.at(mount)
 
-    def run(self, kind: str = "Image", pod: str = "pod-1", **settings: int) -> tuple[int, ImportReport]:
-        """The exit code and the answer."""
+    def start(self, kind: str = "Image", pod: str = "pod-1", **settings: int) -> subprocess.Popen[str]:
+        """The step as a process."""
         plan = ImportPlan(name=UID, kind=kind, files=self.files, settings=settings)
         self.at(names.PLAN_FILE).write_text(json.dumps(plan.wire()))
-        done = subprocess.run(
+        return subprocess.Popen(
             [sys.executable, "-m", "algorithm_operator.steps", "import"],
             env={**os.environ, ROOT_VARIABLE: str(self.root), "PYTHONPATH": str(OPERATOR), "POD_UID": pod},
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            timeout=60,
-            check=False,
         )
-        self.stderr = done.stderr
-        return done.returncode, ImportReport.model_validate_json(self.at("/dev/termination-log").read_text())
+
+    def run(self, kind: str = "Image", pod: str = "pod-1", **settings: int) -> tuple[int, ImportReport]:
+        """The exit code and the answer."""
+        with self.start(kind, pod, **settings) as process:
+            _, self.stderr = process.communicate(timeout=60)
+        return process.returncode, ImportReport.model_validate_json(
+            self.at("/dev/termination-log").read_text()
+        )
 
     def imported(self, **run: Any) -> tuple[Path, ImportReport]:
         """The one file that came of it, and what is told of it, which is true."""
@@ -94,6 +102,13 @@ class Import:
         assert report.image is None
         assert list(self.store.iterdir()) == []
         return report
+
+
+def eventually(look: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 30
+    while not look():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
 
 
 @pytest.fixture
@@ -259,6 +274,19 @@ def test_what_an_earlier_attempt_left_goes(job: Import) -> None:
     job.add("a.mha", mha())
     file, _ = job.imported()
     assert file.read_bytes() == mha()
+
+
+def test_an_attempt_that_is_ended_leaves_nothing_in_the_store(job: Import) -> None:
+    """The kubelet ends it when its time is over."""
+    size = 1 << 28
+    job.add("t1.nrrd", b"NRRD0004\ntype: uchar\ndimension: 3\nsizes: 65536 4096 1\nencoding: raw\n\n")
+    file = job.at("/stores/0/0")
+    os.truncate(file, file.stat().st_size + size)  # sparse; it is read and written as a whole
+    with job.start() as process:
+        eventually(lambda: list(job.store.glob(".unfinished-*")))
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 128 + signal.SIGTERM
+    assert list(job.store.iterdir()) == []
 
 
 def test_a_store_that_cannot_be_written_is_tried_again(job: Import) -> None:
