@@ -326,6 +326,8 @@ async def test_imports_go_once_nobody_needs_them(
     assert ("imageimports", NAMESPACE, f"gcapi-{other}") in gateway.cluster.objects
     assert any(pk in path for path in gateway.store.files) is (kept and ending == "Failed")
     assert any(other in path for path in gateway.store.files)
+    deleted = {path for method, path in gateway.store.calls if method == "delete"}
+    assert any(path.startswith("gateway/uploads/") for path in deleted) is not kept  # empty folders by now
     assert (await read(gateway, pk))["status"] == ending
 
 
