@@ -220,7 +220,7 @@ async def _checked(caller: Caller, asked: _Asked, pk: str) -> list[Given]:
         try:
             if isinstance(each, ApiError):
                 raise each
-            checked.append(await values.checked(caller, each, {f"job/{pk}"}))
+            checked.append(await values.checked(caller, each, f"job/{pk}"))
             told.append({})
         except ApiError as error:
             if error.status != 400:

@@ -7,12 +7,13 @@ nothing; `settle` makes what has to be made (the session of an image's files), o
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 from uuid import UUID
 
+from algorithm_operator.api.kinds import PANIMG_KINDS
 from algorithm_operator.api.reasons import Reason, sentence
 from algorithm_operator.contract.customschemas import is_bounded
 from algorithm_operator.contract.kinds import KINDS, Form, Kind, SuperKind
@@ -22,7 +23,7 @@ from algorithm_operator.contract.values import JsonError, check_value, depth_pro
 from algorithm_operator.gateway import importing, uploads
 from algorithm_operator.gateway.catalogue import socket_shape
 from algorithm_operator.gateway.context import Caller
-from algorithm_operator.gateway.database.models import Upload, UploadSession
+from algorithm_operator.gateway.database.models import UploadSession
 from algorithm_operator.gateway.errors import ApiError, invalid, refused
 from algorithm_operator.gateway.identity import Resource, Verb
 from algorithm_operator.gateway.shapes import PostedValue, SocketValue, ValueRequest
@@ -100,16 +101,16 @@ def _named_image(urls: Urls, kind: Kind, given: Given, sent: dict[str, Any]) -> 
 
 
 async def resolve(
-    caller: Caller, socket: PlannedSocket, request: ValueRequest, mine: Collection[str] = ()
+    caller: Caller, socket: PlannedSocket, request: ValueRequest, used_by: str | None = None
 ) -> Given:
     """What is given, checked. Raises ApiError 400 with the body of this one value. Changes nothing.
 
-    `mine`: what may have used the upload already (`Upload.used_by`), besides nobody.
+    `used_by`: what may use the upload already (`Upload.used_by`), besides nobody.
     """
-    return await checked(caller, named(caller.urls, socket, request), mine)
+    return await checked(caller, named(caller.urls, socket, request), used_by)
 
 
-async def checked(caller: Caller, given: Given, mine: Collection[str] = ()) -> Given:
+async def checked(caller: Caller, given: Given, used_by: str | None = None) -> Given:
     """The second half of `resolve`."""
     if given.value is not UNSET:
         # In a thread: others are answered meanwhile.
@@ -117,13 +118,13 @@ async def checked(caller: Caller, given: Given, mine: Collection[str] = ()) -> G
             raise invalid(value=[why])
         return given
     if given.image_id is not None:
-        await _check_image(caller, given)
+        await _check_image(caller, given, given.image_id)
         return given
     if given.session_id is not None:
         await _check_session(caller, given.session_id)
         return given
     if given.upload_id is not None:
-        await _check_file(caller, given, mine)
+        await _check_file(caller, given, given.upload_id, used_by)
         return given
     await _check_files(caller, given.upload_ids)
     return given
@@ -154,11 +155,11 @@ def value_problem(socket: PlannedSocket, value: Any) -> str | None:
     return check_value(KINDS[socket.kind], value, schema)
 
 
-async def _check_image(caller: Caller, given: Given) -> None:
+async def _check_image(caller: Caller, given: Given, pk: str) -> None:
     try:
         if not await caller.rights.may(Verb.GET, Resource.IMAGES):
             raise invalid(image=[NO_OBJECT])
-        await importing.image_row(caller, given.image_id or "")
+        await importing.image_row(caller, pk)
     except ApiError as error:
         if error.status != 404:
             raise
@@ -171,6 +172,8 @@ async def _check_session(caller: Caller, pk: str) -> None:
     row = await caller.gateway.database.run(lambda session: session.get(UploadSession, pk))
     if row is None or (row.namespace, row.username) != (caller.namespace, caller.username):
         raise invalid(upload_session=[NO_OBJECT])
+    if row.kind not in PANIMG_KINDS:
+        raise invalid(upload_session=["Image may not be DICOM"])
     if row.error is not None:
         raise invalid(upload_session=[f"The import of this session failed: {row.error}"])
 
@@ -187,24 +190,11 @@ async def _check_files(caller: Caller, pks: tuple[str, ...]) -> None:
         raise invalid(user_uploads=[f"The import of these files failed: {row.error}"])
 
 
-async def _check_file(caller: Caller, given: Given, mine: Collection[str]) -> None:
-    pk = given.upload_id or ""
-    row = await caller.gateway.database.run(lambda session: session.get(Upload, pk))
-    whose = (row.namespace, row.username) if row is not None else None
-    if row is None or whose != (caller.namespace, caller.username) or row.used_by not in mine:
-        row = await _completed(caller, pk)
+async def _check_file(caller: Caller, given: Given, pk: str, used_by: str | None) -> None:
+    url = caller.urls.upload(pk)
+    (row,) = await uploads.completed_uploads(caller, [url], used_by=used_by, field="user_upload")
     if problem := check_paths(given.slug, [row.path or ""], KINDS[given.socket.kind]):
         raise invalid(user_upload=[problem.message])
-
-
-async def _completed(caller: Caller, pk: str) -> Upload:
-    try:
-        (row,) = await uploads.completed_uploads(caller, [caller.urls.upload(pk)])
-    except ApiError as error:
-        if error.status != 400:
-            raise
-        raise invalid(user_upload=[NO_OBJECT]) from None
-    return row
 
 
 def posted(caller: Caller, given: Given, pk: int) -> PostedValue:
@@ -226,9 +216,9 @@ def shown(
     return SocketValue(socket=shape, interface=shape, value=value, file=file, image=image, pk=pk)
 
 
-def _pk(url: Any, url_of: Any, field: str) -> str:
+def _pk(url: str, url_of: Callable[[str], str], field: str) -> str:
     """The pk in a URL of ours. Raises ApiError: what is not ours does not exist."""
-    pk = pk_of(str(url), url_of("")[:-1])
+    pk = pk_of(url, url_of("")[:-1])
     try:
         return str(UUID(pk or ""))
     except ValueError:
