@@ -9,7 +9,7 @@ dies, nothing is lost, and `refresh_all` or the repeated request does the rest.
 from __future__ import annotations
 
 import logging
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid5
@@ -23,7 +23,7 @@ from algorithm_operator.api.imageimport import ImageImportStatus, ImportState
 from algorithm_operator.api.kinds import PANIMG_KINDS
 from algorithm_operator.api.text import quoted
 from algorithm_operator.core.names import GATEWAY_FOLDER
-from algorithm_operator.gateway import outcomes, uploads
+from algorithm_operator.gateway import outcomes, uploadrows, uploads
 from algorithm_operator.gateway.context import Caller, Gateway
 from algorithm_operator.gateway.database.models import Image, Upload, UploadSession
 from algorithm_operator.gateway.errors import invalid, not_found, refused
@@ -147,12 +147,23 @@ async def image_row(caller: Caller, pk: str) -> Image:
 
     row = await gateway.database.run(read)
     if row is None:
-        for pending in await gateway.database.run(lambda session: outcomes.pending(session, namespace)):
-            await look(gateway, pending)
+        await _just_imported(gateway, namespace, pk)
         row = await gateway.database.run(read)
     if row is None:
         raise not_found()
     return row
+
+
+async def _just_imported(gateway: Gateway, namespace: str, pk: str) -> None:
+    """Write down the import with that uid, if a session waits for it."""
+    pending = await gateway.database.run(lambda session: outcomes.pending(session, namespace))
+    rows = {row.import_name: row for row in pending}
+    bodies: list[Body] = []
+    if rows:
+        bodies, _ = await gateway.cluster.list(IMAGE_IMPORTS, namespace, label_selector=LABEL_SESSION)
+    for body in bodies:
+        if body["metadata"]["uid"] == pk and body["metadata"]["name"] in rows:
+            await _settle(gateway, rows[body["metadata"]["name"]], body)
 
 
 async def refresh_session(gateway: Gateway, row: UploadSession) -> UploadSession:
@@ -246,16 +257,19 @@ async def _forget(gateway: Gateway, namespace: str, body: Body) -> None:
     row = await gateway.database.run(lambda session: session.get(UploadSession, pk))
     if row is None or (row.namespace, row.import_name) != (namespace, metadata["name"]):
         return  # somebody else's, with our label
-    if not await _delete_files(gateway, row, body["spec"]["source"]["name"]):
+    came_from = map(uploadrows.file_folder, row.uploads)
+    if not await _delete_files(gateway, row, body["spec"]["source"]["name"], came_from):
         return
     await gateway.cluster.delete(IMAGE_IMPORTS, namespace, metadata["name"], uid=metadata["uid"])
 
 
-async def _delete_files(gateway: Gateway, row: UploadSession, name: str) -> bool:
+async def _delete_files(gateway: Gateway, row: UploadSession, name: str, more: Iterable[str] = ()) -> bool:
     """Delete what was uploaded for a session; False if its store cannot be reached now. Another time, then."""
     try:
         store = await gateway.stores.store(row.namespace, name)
         await store.delete(folder(row.id))
+        for path in more:
+            await store.delete(path)
     except (StoreUnavailable, StoreRefused) as error:
         log.warning("the files of upload session %s stay for now: %s", row.id, error)
         return False
