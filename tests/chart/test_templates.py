@@ -65,8 +65,8 @@ def test_crds_are_those_of_the_repository() -> None:
 @pytest.mark.parametrize(
     ("values", "count", "policy"),
     [
-        ({}, 3, "keep"),
-        ({"crds": {"keep": False}}, 3, None),
+        ({}, 4, "keep"),
+        ({"crds": {"keep": False}}, 4, None),
         ({"crds": {"enabled": False}}, 0, None),
     ],
     ids=["default", "not kept", "off"],
@@ -359,7 +359,10 @@ def test_every_object_is_labelled_as_the_releases_own() -> None:
             "kubectl label namespace t pod-security.kubernetes.io/enforce=restricted",
         ),
         ({}, "helm uninstall leaves the CustomResourceDefinitions"),
-        ({"crds": {"keep": False}}, "helm uninstall deletes every Algorithm, AlgorithmJob and DataStore"),
+        (
+            {"crds": {"keep": False}},
+            "helm uninstall deletes every Algorithm, AlgorithmJob, ImageImport and DataStore",
+        ),
         ({"crds": {"enabled": False}}, "must be applied before"),
     ],
 )

@@ -70,6 +70,7 @@ def admit(world: World) -> Decision:
         algorithm_spec=algorithm.spec,
         stores=world.stores,
         jobs=world.jobs,
+        imports=world.imports,
         namespace=job.namespace,
     )
     match outcome:
@@ -85,18 +86,24 @@ def _unreadable(world: World) -> Decision | None:
     """What this version cannot read of all that the job names."""
     spec = world.job.spec
     outputs = [spec.output_store.name] if spec.output_store is not None else []
-    made = [status.algorithm.output_store for status in world.jobs.values() if status.algorithm is not None]
+    made = [
+        *(each.algorithm.output_store for each in world.jobs.values() if each.algorithm is not None),
+        *(each.image.store for each in world.imports.values() if each.image is not None),
+    ]
     for store in [*stores_of_inputs(spec.inputs, ()), *outputs, *made]:
         if (why := world.unreadable.get(f"DataStore/{store}")) is not None:
             return _held(
                 world, Reason.STORE_NOT_READY, sentence(Reason.STORE_NOT_READY, store=store, why=why)
             )
     for given in spec.inputs:
-        if given.job is None:
-            continue
-        if (why := world.unreadable.get(f"AlgorithmJob/{given.job.name}")) is not None:
-            facts = {"slug": given.slug, "job": quoted(given.job.name), "why": why}
-            return _held(world, Reason.INPUT_PENDING, sentence(Reason.INPUT_PENDING, **facts))
+        for kind, noun, maker in (
+            ("AlgorithmJob", "job", given.job),
+            ("ImageImport", "import", given.image_import),
+        ):
+            why = world.unreadable.get(f"{kind}/{maker.name}") if maker is not None else None
+            if maker is not None and why is not None:
+                facts = {"slug": given.slug, "maker": f"{noun} {quoted(maker.name)}", "why": why}
+                return _held(world, Reason.INPUT_PENDING, sentence(Reason.INPUT_PENDING, **facts))
     return None
 
 

@@ -13,9 +13,11 @@ LABEL_ROLE = f"{GROUP}/role"
 LABEL_JOB = f"{GROUP}/job"
 LABEL_ATTEMPT = f"{GROUP}/attempt"
 LABEL_STORE = f"{GROUP}/store"
+LABEL_IMPORT = f"{GROUP}/import"
 ROLE_RUN = "run"
 ROLE_SALVAGE = "salvage"
 ROLE_STORE = "store"
+ROLE_IMPORT = "import"
 ROLE_USER = "user"
 """Looks the image's USER up in its /etc/passwd."""
 LABEL_TASK = f"{GROUP}/task"
@@ -34,7 +36,7 @@ STORE_LEASE_PREFIX = "algorithm-operator-store-"
 """A Lease of that name asks the operator for the store Pod of a DataStore, for as long as it is renewed."""
 
 STAGE, COLLECT, ALGORITHM, SALVAGE = "stage", "collect", "algorithm", "salvage"
-INSPECT, INSTALL, USER = "inspect", "install", "user"
+INSPECT, INSTALL, USER, IMPORT = "inspect", "install", "user", "import"
 
 PLAN_MOUNT = "/plan"
 PLAN_FILE = "/plan/plan.json"
@@ -53,7 +55,7 @@ STORES_MOUNT = "/stores"
 CONFIG_MAPS_MOUNT, IMAGES_MOUNT = "/config-map", "/image"
 """Inputs of stage: /config-map/<index> and /image/<index> is each ConfigMap and image that inputs name, once."""
 STORE_MOUNT = "/store"
-"""collect and salvage: the attempt's own folder. The store Pod: the whole volume."""
+"""collect and salvage: the attempt's own folder; import: the import's own. The store Pod: the whole volume."""
 SECRETS_MOUNT = "/secrets"
 """inspect: /secrets/<index> is the pull secret of that index."""
 SCRATCH_MOUNT = "/scratch"
@@ -66,6 +68,7 @@ COLLECT_SOCKET = "@algorithm-operator/collect"
 STORE_PORT = 8080
 GATEWAY_FOLDER = "gateway"
 """Of the gateway's DataStore: uploads and images that came by the REST API, all of them below it."""
+IMPORTS_FOLDER = "imports"
 MAX_JOB_NAME = 50
 
 
@@ -110,6 +113,16 @@ def inspect_pod(algorithm: str, round_: int) -> str:
 def user_pod(algorithm: str) -> str:
     """The Pod that looks up the USER of the Algorithm's image."""
     return f"{algorithm}-user"
+
+
+def import_pod(name: str, attempt: int) -> str:
+    """The Pod of an attempt at an ImageImport."""
+    return f"{name}-{attempt}-import"
+
+
+def import_folder(name: str, uid: str) -> str:
+    """The import's own folder below the root of the DataStore that keeps the image."""
+    return f"{IMPORTS_FOLDER}/{name}/{uid}"
 
 
 def store_lease(store: str) -> str:

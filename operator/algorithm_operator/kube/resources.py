@@ -59,4 +59,5 @@ NETWORK_POLICIES = Resource("networking.k8s.io", "v1", "networkpolicies", "Netwo
 LEASES = Resource("coordination.k8s.io", "v1", "leases", "Lease")
 ALGORITHMS = Resource(GROUP, VERSION, "algorithms", "Algorithm")
 ALGORITHM_JOBS = Resource(GROUP, VERSION, "algorithmjobs", "AlgorithmJob")
+IMAGE_IMPORTS = Resource(GROUP, VERSION, "imageimports", "ImageImport")
 DATASTORES = Resource(GROUP, VERSION, "datastores", "DataStore")
