@@ -160,7 +160,7 @@ async def _one(
         raise invalid(interface=[f"Object with slug={request.interface[:255]} does not exist."])
     if socket.slug in known:
         raise refused("This socket is named twice: a socket of an item has one value.")
-    given = await values.resolve(caller, socket, request, mine=(_user(pk),))
+    given = await values.resolve(caller, socket, request, used_by=_user(pk))
     if given.session_id is not None:
         row = await importing.refresh_session(caller.gateway, await _session(caller, given.session_id))
         if row.error is not None:
