@@ -70,7 +70,7 @@ def accept(
             handed.append(outcome)
     if refusals:
         return Refused(refusals[0].reason, together([each.message for each in refusals], MAX_REFUSAL))
-    if why := _check_size(spec.inputs, handed) or _check_secrets(spec.inputs):
+    if why := check_size(spec.inputs, handed) or _check_secrets(spec.inputs):
         return why
     limit = algorithm_spec.time_limit_seconds
     asked = spec.time_limit_seconds or limit
@@ -149,7 +149,8 @@ def _check_value(slug: str, value: Any, socket: Socket, kind: Kind) -> Refused |
     return invalid(slug, why) if why else None
 
 
-def _check_size(inputs: Sequence[JobInput], handed: Sequence[RunInput]) -> Refused | None:
+def check_size(inputs: Sequence[JobInput], handed: Sequence[RunInput]) -> Refused | None:
+    """Why the values of a job are too large together to travel with it, or None."""
     # As the plan carries them: JSON text inside JSON.
     values = [each.value for each in inputs if each.has_value]
     texts = map(dump_json, [*values, *(each.value for each in handed if each.path is None)])

@@ -58,7 +58,7 @@ def admit(world: World) -> Decision:
     if algorithm is None:
         message = sentence(Reason.ALGORITHM_NOT_FOUND, algorithm=wanted, namespace=job.namespace)
         return _held(world, Reason.ALGORITHM_NOT_FOUND, message)
-    if (why := _not_ready(algorithm)) is not None:
+    if (why := not_ready(algorithm)) is not None:
         return _held(
             world, Reason.ALGORITHM_NOT_READY, sentence(Reason.ALGORITHM_NOT_READY, algorithm=wanted, why=why)
         )
@@ -107,7 +107,8 @@ def _unreadable(world: World) -> Decision | None:
     return None
 
 
-def _not_ready(algorithm: Algorithm) -> str | None:
+def not_ready(algorithm: Algorithm) -> str | None:
+    """Why no job can run the Algorithm now, or None."""
     ready = find(algorithm.status.conditions, ConditionType.READY)
     if ready is None or algorithm.status.observed_generation != algorithm.generation:
         return "it is being checked."

@@ -13,6 +13,8 @@ LABEL_ROLE = f"{GROUP}/role"
 LABEL_JOB = f"{GROUP}/job"
 LABEL_ATTEMPT = f"{GROUP}/attempt"
 LABEL_STORE = f"{GROUP}/store"
+LABEL_PK = f"{GROUP}/pk"
+"""Of a job that the gateway made: its UUID there. The chart's admission policies let nobody else write it."""
 LABEL_IMPORT = f"{GROUP}/import"
 ROLE_RUN = "run"
 ROLE_SALVAGE = "salvage"
@@ -30,6 +32,8 @@ USER_OF_NAMESPACE = "namespace"
 """On Pods whose ids are left to the cluster's admission."""
 POD_FINALIZER = f"{GROUP}/accounting"
 FIELD_MANAGER = OPERATOR
+STARTS_MANAGER = f"{OPERATOR}-starts"
+"""Of what an Algorithm's status remembers of its jobs: nobody who writes the rest of that status touches it."""
 DENY_ALL_POLICY = "algorithm-operator-deny-all"
 """The one static policy of a job namespace: it selects every Pod that has LABEL_ROLE."""
 STORE_LEASE_PREFIX = "algorithm-operator-store-"
@@ -66,9 +70,9 @@ RUN_CONFIG = "run.json"
 RUNNER_BINARY = "runner"
 COLLECT_SOCKET = "@algorithm-operator/collect"
 STORE_PORT = 8080
+IMPORTS_FOLDER = "imports"
 GATEWAY_FOLDER = "gateway"
 """Of the gateway's DataStore: uploads and images that came by the REST API, all of them below it."""
-IMPORTS_FOLDER = "imports"
 MAX_JOB_NAME = 50
 
 

@@ -14,6 +14,7 @@ from algorithm_operator.api.imageimport import ImageImportSpec, ImageImportStatu
 from algorithm_operator.api.job import AlgorithmJobSpec, AlgorithmJobStatus
 from algorithm_operator.api.run import RunSnapshot
 from algorithm_operator.contract.plan import Target
+from algorithm_operator.core import names
 from algorithm_operator.core.facts import moment
 from algorithm_operator.core.settings import PodSettings
 from algorithm_operator.core.verdict import Verdict
@@ -31,6 +32,8 @@ class Job:
     generation: int
     created_at: datetime | None
     deleting: bool
+    of_gateway: bool
+    """Made by the gateway, which has asked the limits before."""
     spec: AlgorithmJobSpec
     status: AlgorithmJobStatus
 
@@ -45,6 +48,7 @@ class Job:
             generation=meta.get("generation", 1),
             created_at=moment(meta.get("creationTimestamp")),
             deleting=bool(meta.get("deletionTimestamp")),
+            of_gateway=names.LABEL_PK in (meta.get("labels") or {}),
             spec=AlgorithmJobSpec.model_validate(body["spec"]),
             status=AlgorithmJobStatus.model_validate(body.get("status") or {}),
         )
@@ -62,6 +66,7 @@ class Algorithm:
     generation: int
     spec: AlgorithmSpec
     status: AlgorithmStatus
+    created_at: datetime | None = None
 
     @classmethod
     def of(cls, body: Object) -> Algorithm:
@@ -74,6 +79,7 @@ class Algorithm:
             generation=meta.get("generation", 1),
             spec=AlgorithmSpec.model_validate(body["spec"]),
             status=AlgorithmStatus.model_validate(body.get("status") or {}),
+            created_at=moment(meta.get("creationTimestamp")),
         )
 
 
@@ -151,6 +157,11 @@ class CreatePod:
 
 
 @dataclass(frozen=True, slots=True)
+class TakeTurn:
+    """Ask whether the Algorithm's limits let the job start: one job at a time, for each answer changes the next."""
+
+
+@dataclass(frozen=True, slots=True)
 class DeletePod:
     """Delete that very Pod."""
 
@@ -198,7 +209,7 @@ class DeleteJob:
     """Its time to live is over."""
 
 
-Action = CreatePod | DeletePod | EndPod | ReleasePod | ReadManifest | ConfirmGone | DeleteJob
+Action = CreatePod | TakeTurn | DeletePod | EndPod | ReleasePod | ReadManifest | ConfirmGone | DeleteJob
 
 
 @dataclass(frozen=True, slots=True)

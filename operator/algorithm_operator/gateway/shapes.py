@@ -243,12 +243,16 @@ class UploadSession(Shape):
 
 
 class UploadSessionRequest(Request):
-    """POST cases/upload-sessions/; `archive_item` and `interface` (a slug) say where the image goes then."""
+    """POST cases/upload-sessions/; `archive` (a slug) or `archive_item` (a pk) and `interface` (a slug) say where the
+    image goes then. The last two are refused: reader studies do not exist here.
+    """
 
     uploads: list[str]
     archive: str | None = None
     archive_item: str | None = None
     interface: str | None = None
+    answer: str | None = None
+    display_set: str | None = None
 
 
 class ImageFile(Shape):

@@ -85,7 +85,7 @@ class MemoryStore:
 
     async def gather(self, folder: str, files: Mapping[str, str]) -> None:
         self._called("gather", folder)
-        targets = {path: f"{self._ours(folder)}/{name}" for path, name in files.items()}
+        targets = {path: f"{self._ours(folder)}/{name}" for name, path in files.items()}
         for path, target in targets.items():
             if path not in self.files and target not in self.files:
                 raise StoreRefused(404, f"{path!r} is not there")
