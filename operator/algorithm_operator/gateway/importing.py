@@ -9,7 +9,7 @@ dies, nothing is lost, and `refresh_all` or the repeated request does the rest.
 from __future__ import annotations
 
 import logging
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid5
@@ -20,6 +20,7 @@ from sqlalchemy.orm import Session
 
 from algorithm_operator.api.base import GROUP
 from algorithm_operator.api.imageimport import ImageImportStatus, ImportState
+from algorithm_operator.api.job import TERMINAL
 from algorithm_operator.api.kinds import PANIMG_KINDS
 from algorithm_operator.api.text import quoted
 from algorithm_operator.core.names import GATEWAY_FOLDER
@@ -188,6 +189,8 @@ async def _settle(gateway: Gateway, row: UploadSession, body: Body | None) -> tu
     if body is None:
         if gateway.now() - row.created < LOST_AFTER:
             return row, QUEUED
+        upload = await gateway.database.run(lambda session: session.get_one(Upload, row.uploads[0]))
+        await _delete_files(gateway, row, upload.store)
         return await _fail(gateway, row, _GONE.format(name=quoted(row.import_name)))
     try:
         status = ImageImportStatus.model_validate(body.get("status") or {})
@@ -239,10 +242,14 @@ async def _waited_for(gateway: Gateway, namespace: str) -> set[str]:
     return {
         given["imageImport"]["name"]
         for job in jobs
-        if not (job.get("status") or {}).get("acceptedAt")
+        if _waits(job.get("status") or {})
         for given in job["spec"]["inputs"]
         if "imageImport" in given
     }
+
+
+def _waits(status: Mapping[str, Any]) -> bool:
+    return "acceptedAt" not in status and status.get("state") not in TERMINAL
 
 
 def _ended_before(body: Body, moment: datetime) -> bool:
