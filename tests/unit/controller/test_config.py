@@ -8,8 +8,9 @@ import pytest
 from algorithm_operator.contract.fetching import MAX_CA_BYTES
 from algorithm_operator.contract.plan import Target
 from algorithm_operator.controller import config
-from algorithm_operator.controller.config import ConfigError, load
+from algorithm_operator.controller.config import load
 from algorithm_operator.core.settings import GpuType
+from algorithm_operator.kube.environment import ConfigError
 
 REQUIRED = {"AO_NAMESPACE": "ops", "AO_STEPS_IMAGE": "r/steps@sha256:1"}
 DOCUMENT = Path(__file__).parents[3] / "docs" / "configuration.md"
