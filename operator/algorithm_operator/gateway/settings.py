@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from algorithm_operator.kube.environment import LEVELS, ConfigError, Environment
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,3 +33,43 @@ class Settings:
     jobs_per_user: int | None = None
     jobs_period_seconds: int | None = None
     """Where an Algorithm says nothing itself."""
+    json_bytes: int = 10 << 20
+    """Of a request's body; files are uploaded instead."""
+    requests: int = 512
+    """At the same time."""
+    log_level: str = "INFO"
+
+
+def load(environment: Mapping[str, str]) -> Settings:
+    """Settings from `AO_GATEWAY_*` variables; ConfigError names the variable, what is wrong and what is allowed."""
+    read = Environment(environment)
+    certificate, key = read.file("AO_GATEWAY_TLS_CERTIFICATE"), read.file("AO_GATEWAY_TLS_KEY")
+    if (certificate is None) != (key is None):
+        raise ConfigError("AO_GATEWAY_TLS_CERTIFICATE and AO_GATEWAY_TLS_KEY go together: set both, or none.")
+    active = read.integer("AO_GATEWAY_ACTIVE_JOBS_PER_USER", 16, 0, 1_000_000)
+    jobs = read.integer("AO_GATEWAY_JOBS_PER_USER", 0, 0, 1_000_000)
+    period = read.integer("AO_GATEWAY_JOBS_PERIOD_SECONDS", 0, 0, 366 * 86400)
+    if bool(jobs) != bool(period):
+        raise ConfigError(
+            "AO_GATEWAY_JOBS_PER_USER and AO_GATEWAY_JOBS_PERIOD_SECONDS go together: set both, or none."
+        )
+    return Settings(
+        namespaces=tuple(read.names("AO_GATEWAY_NAMESPACES")),
+        database=read.text("AO_GATEWAY_DATABASE", Settings.database),
+        signing_key=Path(read.text("AO_GATEWAY_SIGNING_KEY", str(Settings.signing_key))),
+        host=read.text("AO_GATEWAY_HOST", Settings.host),
+        port=read.integer("AO_GATEWAY_PORT", Settings.port, 1, 65535),
+        tls_certificate=certificate,
+        tls_key=key,
+        upload_bytes_per_user=read.integer(
+            "AO_GATEWAY_UPLOAD_BYTES_PER_USER", Settings.upload_bytes_per_user, 1, 1 << 50
+        ),
+        uploads_per_user=read.integer("AO_GATEWAY_UPLOADS_PER_USER", Settings.uploads_per_user, 1, 1_000_000),
+        upload_seconds=read.integer("AO_GATEWAY_UPLOAD_SECONDS", Settings.upload_seconds, 60, 366 * 86400),
+        active_jobs_per_user=active or None,
+        jobs_per_user=jobs or None,
+        jobs_period_seconds=period or None,
+        json_bytes=read.integer("AO_GATEWAY_JSON_BYTES", Settings.json_bytes, 65536, 1 << 30),
+        requests=read.integer("AO_GATEWAY_REQUESTS", Settings.requests, 1, 65536),
+        log_level=read.one_of("AO_GATEWAY_LOG_LEVEL", Settings.log_level, LEVELS),
+    )

@@ -6,11 +6,14 @@ types are Grand Challenge's; times are ISO 8601, durations too, sizes are in vox
 
 from __future__ import annotations
 
-from typing import Any, Generic, Literal, TypeVar
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
 T = TypeVar("T")
+
+MaxFiles, MaxValues = Field(max_length=2000), Field(max_length=256)
+"""Every list in a body has a greatest length: without one, a million wrong members would be a million errors."""
 
 
 class Shape(BaseModel):
@@ -157,7 +160,7 @@ class ValueRequest(Request):
     image: str | None = None
     upload_session: str | None = None
     user_upload: str | None = None
-    user_uploads: list[str] | None = None
+    user_uploads: Annotated[list[str], MaxFiles] | None = None
     image_name: str | None = None
 
 
@@ -165,7 +168,7 @@ class JobRequest(Request):
     """POST algorithms/jobs/."""
 
     algorithm: str
-    inputs: list[ValueRequest]
+    inputs: Annotated[list[ValueRequest], MaxValues]
 
 
 class Upload(Shape):
@@ -217,7 +220,7 @@ class UploadSession(Shape):
 class UploadSessionRequest(Request):
     """POST cases/upload-sessions/; `archive_item` and `interface` (a slug) say where the image goes then."""
 
-    uploads: list[str]
+    uploads: Annotated[list[str], MaxFiles]
     archive: str | None = None
     archive_item: str | None = None
     interface: str | None = None
@@ -317,5 +320,5 @@ class ArchiveItemRequest(Request):
     """POST archives/items/ and PATCH archives/items/PK/."""
 
     archive: str | None = None
-    values: list[ValueRequest] | None = None
+    values: Annotated[list[ValueRequest], MaxValues] | None = None
     title: str | None = None

@@ -60,3 +60,7 @@ LEASES = Resource("coordination.k8s.io", "v1", "leases", "Lease")
 ALGORITHMS = Resource(GROUP, VERSION, "algorithms", "Algorithm")
 ALGORITHM_JOBS = Resource(GROUP, VERSION, "algorithmjobs", "AlgorithmJob")
 DATASTORES = Resource(GROUP, VERSION, "datastores", "DataStore")
+TOKEN_REVIEWS = Resource("authentication.k8s.io", "v1", "tokenreviews", "TokenReview", namespaced=False)
+SUBJECT_ACCESS_REVIEWS = Resource(
+    "authorization.k8s.io", "v1", "subjectaccessreviews", "SubjectAccessReview", namespaced=False
+)
