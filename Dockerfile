@@ -1,4 +1,4 @@
-# One file, two images: --target operator and --target steps (which also carries the runner).
+# One file, three images: --target operator, steps (which also carries the runner) and gateway.
 # Any base with Python 3.11 or newer as python3, its venv module and CA certificates will do.
 ARG BASE_IMAGE=python:3.13-slim-bookworm
 
@@ -21,6 +21,10 @@ RUN /opt/build/bin/pip --python /opt/venv/bin/python install --no-deps --require
 FROM build AS steps-environment
 COPY requirements/steps.txt /src/requirements/
 RUN /opt/build/bin/pip --python /opt/venv/bin/python install --no-deps --require-hashes -r /src/requirements/steps.txt
+
+FROM build AS gateway-environment
+COPY requirements/gateway.txt /src/requirements/
+RUN /opt/build/bin/pip --python /opt/venv/bin/python install --no-deps --require-hashes -r /src/requirements/gateway.txt
 
 FROM build AS runner
 ARG GOFLAGS
@@ -67,4 +71,13 @@ ENTRYPOINT ["/opt/venv/bin/python", "-m", "algorithm_operator.steps"]
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="algorithm-operator-steps" \
       org.opencontainers.image.description="Runs medical-imaging algorithms on Kubernetes: what runs inside a job's Pods" \
+      org.opencontainers.image.revision="${REVISION}"
+
+FROM runtime AS gateway
+COPY --from=gateway-environment /opt/venv /opt/venv
+COPY --from=package /opt/algorithm-operator /opt/algorithm-operator
+ENTRYPOINT ["/opt/venv/bin/python", "-m", "algorithm_operator.gateway"]
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="algorithm-operator-gateway" \
+      org.opencontainers.image.description="Runs medical-imaging algorithms on Kubernetes: the REST API for gcapi" \
       org.opencontainers.image.revision="${REVISION}"

@@ -42,6 +42,7 @@ lock: venv ## Resolve requirements/*.txt anew from pyproject.toml
 	compile --output-file requirements/dev.txt pyproject.toml --all-extras --group dev; \
 	for extra in operator steps cli gateway; do compile --constraints requirements/dev.txt --output-file requirements/$$extra.txt pyproject.toml --extra $$extra; done; \
 	compile --output-file requirements/go.txt --group pyproject.toml:go; \
+	for minor in 13 14 15 16; do compile --output-file requirements/gcapi-0.$$minor.txt --group pyproject.toml:gcapi-0-$$minor; done; \
 	resolve --python-version 3.12 --python-platform x86_64-manylinux_2_28 --output-file requirements/shim.txt --group pyproject.toml:shim
 
 # --- checks that need no cluster ---------------------------------------------------------------------------

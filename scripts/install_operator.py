@@ -26,24 +26,29 @@ GPU_TOLERATION = {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSc
 
 
 def images() -> dict[str, str]:
-    """The project's images by name (operator, steps, brain-tissue), built and pushed where they are not current."""
+    """Our images by name (operator, steps, gateway, brain-tissue), built and pushed where they are not current."""
     command = [sys.executable, str(ROOT / "tests" / "cluster"), "build-images"]
     built = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
     return dict(line.split(maxsplit=1) for line in built.splitlines())
 
 
+def gateway_image() -> dict[str, str]:
+    """The gateway's image, as the chart takes it."""
+    return _image(images()["gateway"])
+
+
+def _image(built: str) -> dict[str, str]:
+    reference, _, digest = built.partition("@")
+    registry, _, repository = reference.partition("/")
+    return {"registry": registry, "repository": repository, "digest": digest}
+
+
 def values(namespaces: list[str]) -> dict[str, Any]:
     """Helm values for the test cluster: its registry, its only node's taint, and job namespaces."""
     built = images()
-
-    def image(name: str) -> dict[str, str]:
-        reference, _, digest = built[name].partition("@")
-        registry, _, repository = reference.partition("/")
-        return {"registry": registry, "repository": repository, "digest": digest}
-
     return {
-        "image": image("operator"),
-        "stepsImage": image("steps"),
+        "image": _image(built["operator"]),
+        "stepsImage": _image(built["steps"]),
         "insecureRegistries": [REGISTRY],
         "tolerations": [GPU_TOLERATION],
         "jobNamespaces": [{"name": name, "create": True} for name in namespaces],

@@ -110,6 +110,7 @@ def _build_images(_: argparse.Namespace) -> None:
     for name, folder, target in (
         ("operator", PROJECT, "operator"),
         ("steps", PROJECT, "steps"),
+        ("gateway", PROJECT, "gateway"),
         ("brain-tissue", PROJECT / "examples/brain-tissue", ""),
     ):
         with _alone("images"):

@@ -66,6 +66,10 @@
 {{- end -}}
 
 {{- define "algorithm-operator.runnerRules" -}}
+# What the gateway keeps for people; these resources exist nowhere else
+- apiGroups: [algorithm-operator.dev]
+  resources: [images, uploads, archives]
+  verbs: [create, delete, get, list, update]
 # Logs, and why a Pod waits
 - apiGroups: [""]
   resources: [pods]
