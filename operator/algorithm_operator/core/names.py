@@ -64,6 +64,8 @@ RUN_CONFIG = "run.json"
 RUNNER_BINARY = "runner"
 COLLECT_SOCKET = "@algorithm-operator/collect"
 STORE_PORT = 8080
+GATEWAY_FOLDER = "gateway"
+"""Of the gateway's DataStore: uploads and images that came by the REST API, all of them below it."""
 MAX_JOB_NAME = 50
 
 

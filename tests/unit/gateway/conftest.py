@@ -1,0 +1,31 @@
+"""What the gateway's unit tests share. A test module says by fixtures of its own which `routers` and `settings`."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from fastapi import APIRouter
+
+from algorithm_operator.gateway.database.engine import SqlDatabase, migrate
+from algorithm_operator.gateway.settings import Settings
+from tests.unit.gateway import fakes
+
+
+@pytest.fixture
+def routers() -> list[APIRouter]:
+    """Of the module that is tested; none by default."""
+    return []
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """The defaults, with files in a folder of the test's."""
+    return fakes.settings(tmp_path)
+
+
+@pytest.fixture
+async def service(settings: Settings, routers: list[APIRouter]) -> AsyncIterator[fakes.Service]:
+    """The gateway on an empty database."""
+    migrate(settings.database)
+    async with SqlDatabase(settings.database) as database:
+        yield fakes.Service(database, settings, routers)
