@@ -159,6 +159,7 @@ def test_the_policies_are_understood_by_the_server(cluster: Cluster) -> None:
         "-pods",
         "-connect",
         "-networkpolicies",
+        "-jobs",
         "-operator",
     }
     for o in found:

@@ -19,7 +19,13 @@ DIGEST = "sha256:" + "a" * 64
 CRD_NAMES = {f"{kind.lower()}s.{GROUP}" for kind in KINDS}
 
 
-ADMISSION = {"pods": [""], "connect": ["-labelled"], "networkpolicies": ["-labelled"], "operator": [""]}
+ADMISSION = {
+    "pods": [""],
+    "connect": ["-labelled"],
+    "networkpolicies": ["-labelled"],
+    "jobs": [""],
+    "operator": [""],
+}
 """The admission policies, with their bindings' names."""
 
 

@@ -116,11 +116,12 @@ KINDS = (
             Column("Reason", ".status.reason"),
             Column("Blame", ".status.blame", wide=True, description="Whose fault a failure is."),
             Column("Message", ".status.message", wide=True),
+            Column("Requester", ".spec.requestedBy", wide=True),
             Column("Started", ".status.startedAt", "date"),
             Column("Finished", ".status.finishedAt", "date"),
             _AGE,
         ),
-        selectable=(".spec.algorithmRef.name", ".status.state"),
+        selectable=(".spec.algorithmRef.name", ".spec.requestedBy", ".status.state"),
         rules=(
             _name_rule(MAX_JOB_NAME, "its Pods are named after it"),
             _latched("state", "reason", "message", "blame", "exitCode", "outputs", "manifest"),

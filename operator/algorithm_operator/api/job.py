@@ -166,6 +166,7 @@ class AlgorithmJobSpec(Model):
         _fixed("outputStore", optional=True),
         _fixed("timeLimitSeconds", optional=True),
         _fixed("attempts"),
+        _fixed("requestedBy", optional=True),
         cel(
             "!oldSelf.cancel || self.cancel",
             "cancel cannot be taken back; apply the job under a new name to run it anew",
@@ -195,6 +196,15 @@ class AlgorithmJobSpec(Model):
     attempts: Annotated[
         int, Field(ge=1, le=10, description="How often infrastructure may fail before the job does.")
     ] = 3
+    requested_by: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            max_length=253,
+            pattern=r"^[^\x00-\x1f\x7f-\x9f]+$",
+            description="The user who asked for the job. Leave it out: where it is known, the cluster writes it.",
+        ),
+    ] = None
     suspend: Annotated[bool, Field(description="Hold the job back; only before it has started.")] = False
     cancel: Annotated[bool, Field(description="End the job; cannot be taken back.")] = False
     ttl_seconds_after_finished: Annotated[
@@ -313,6 +323,10 @@ class AlgorithmJobStatus(Model):
     manifest: ManifestRef | None = None
     accepted_at: Annotated[
         str | None, Field(description="When its run was fixed.", json_schema_extra=DATE_TIME)
+    ] = None
+    admitted_at: Annotated[
+        str | None,
+        Field(description="When its Algorithm's limits let it start.", json_schema_extra=DATE_TIME),
     ] = None
     started_at: Annotated[
         str | None, Field(description="When the first Pod started.", json_schema_extra=DATE_TIME)

@@ -55,6 +55,8 @@ class Reason(StrEnum):
     RETRYING = "Retrying"
     SUSPENDED = "Suspended"
     ALREADY_STARTED = "AlreadyStarted"
+    ACTIVE_JOBS_LIMIT = "ActiveJobsLimit"
+    RECENT_JOBS_LIMIT = "RecentJobsLimit"
     # progress
     ACCEPTED = "Accepted"
     SCHEDULED = "Scheduled"
@@ -220,6 +222,18 @@ CATALOGUE: dict[Reason, Entry] = {
         _WAIT,
         False,
         "The job had started when spec.suspend was set: it goes on. Set spec.cancel to end it.",
+    ),
+    Reason.ACTIVE_JOBS_LIMIT: Entry(
+        _WAIT,
+        False,
+        '{place} of {waiting} waiting: {active} of {limit} jobs of Algorithm "{algorithm}" are active, as many as its '
+        "limits allow in a namespace; the job goes on by itself when it is its turn.",
+    ),
+    Reason.RECENT_JOBS_LIMIT: Entry(
+        _WAIT,
+        False,
+        '{place} of {waiting} waiting: {started} of {limit} jobs of Algorithm "{algorithm}" were started in the last '
+        "{period}, as many as its limits allow in a namespace; the next may start at {time}, by itself.",
     ),
     Reason.ACCEPTED: Entry(
         _WAIT, False, "The inputs fit interface {interface}; image {digest} is fixed for the run."

@@ -38,6 +38,10 @@ ADVICE: dict[Reason, str] = {
     Reason.RETRYING: _WAIT,
     Reason.SUSPENDED: "kubectl algorithm resume JOB starts it.",
     Reason.ALREADY_STARTED: "kubectl algorithm cancel JOB ends it.",
+    Reason.ACTIVE_JOBS_LIMIT: "It starts by itself when it is its turn; or the Algorithm's owner raises "
+    "spec.limits.activeJobsPerUser.",
+    Reason.RECENT_JOBS_LIMIT: "It starts by itself at that time, when it is its turn; or the Algorithm's owner raises "
+    "spec.limits.jobsPerUser.",
     Reason.ACCEPTED: _WAIT,
     Reason.SCHEDULED: _WAIT,
     Reason.STAGED: _WAIT,

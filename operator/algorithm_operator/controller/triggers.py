@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from algorithm_operator.api.job import TERMINAL
 from algorithm_operator.controller.context import Key
-from algorithm_operator.core import names
+from algorithm_operator.core import limits, names
 from algorithm_operator.kube.resources import (
     ALGORITHM_JOBS,
     ALGORITHMS,
@@ -30,6 +30,8 @@ WATCHED: dict[Resource, str] = {
     ALGORITHM_JOBS: "",
 }
 """What the operator watches, with the label selector for it. Jobs come last: what they depend on is known by then."""
+_NEXT = 16
+"""With thousands of jobs that wait, each that starts would have them all looked at and written again."""
 
 
 def keys_of(change: Change, store: Store) -> Iterator[Key]:
@@ -39,6 +41,10 @@ def keys_of(change: Change, store: Store) -> Iterator[Key]:
         yield Key("AlgorithmJob", namespace, name)
         if _has_ended(change):
             yield from _waiting_jobs(store, namespace, after=name)
+        if _leaves_its_place(change):
+            yield from _next_in_turn(store, namespace, limits.algorithm_of(change.body))
+    elif change.resource == ALGORITHMS and _only_remembers(change):
+        return  # the job that started says more
     elif change.resource == ALGORITHMS:
         yield Key("Algorithm", namespace, name)
         yield from _waiting_jobs(store, namespace, algorithm=name)
@@ -97,6 +103,32 @@ def _has_ended(change: Change) -> bool:
         ((body or {}).get("status") or {}).get("state") for body in (change.before, change.after)
     )
     return after in TERMINAL and before not in TERMINAL
+
+
+def _leaves_its_place(change: Change) -> bool:
+    """Whether a job is no longer what it was to the limits of its Algorithm: others move up."""
+    before, after = (
+        limits.standing(body) if body is not None else None for body in (change.before, change.after)
+    )
+    return before is not None and before is not after
+
+
+def _next_in_turn(store: Store, namespace: str, algorithm: str) -> Iterator[Key]:
+    """The first of those that wait for their turn; the others' place is told by and by."""
+    body = store.get(ALGORITHMS, namespace, algorithm)
+    if body is None or (body.get("spec") or {}).get("limits") is None:
+        return
+    line = limits.queue(store.by_namespace(ALGORITHM_JOBS, namespace), algorithm)
+    yield from (Key("AlgorithmJob", namespace, name) for name in line.waiting[:_NEXT])
+
+
+def _only_remembers(change: Change) -> bool:
+    """Whether nothing of an Algorithm changed but the starts of its jobs."""
+    if change.before is None or change.after is None:
+        return False
+    before, after = (dict(body.get("status") or {}) for body in (change.before, change.after))
+    changed = before.pop("recentStarts", None) != after.pop("recentStarts", None)
+    return changed and before == after and not _spec_changed(change)
 
 
 def _spec_changed(change: Change) -> bool:

@@ -13,6 +13,7 @@ from algorithm_operator.api.datastore import DataStoreSpec
 from algorithm_operator.api.job import AlgorithmJobSpec, AlgorithmJobStatus
 from algorithm_operator.api.run import RunSnapshot
 from algorithm_operator.contract.plan import Target
+from algorithm_operator.core import names
 from algorithm_operator.core.facts import moment
 from algorithm_operator.core.settings import PodSettings
 from algorithm_operator.core.verdict import Verdict
@@ -30,6 +31,8 @@ class Job:
     generation: int
     created_at: datetime | None
     deleting: bool
+    of_gateway: bool
+    """Made by the gateway, which has asked the limits before."""
     spec: AlgorithmJobSpec
     status: AlgorithmJobStatus
 
@@ -44,6 +47,7 @@ class Job:
             generation=meta.get("generation", 1),
             created_at=moment(meta.get("creationTimestamp")),
             deleting=bool(meta.get("deletionTimestamp")),
+            of_gateway=names.LABEL_PK in (meta.get("labels") or {}),
             spec=AlgorithmJobSpec.model_validate(body["spec"]),
             status=AlgorithmJobStatus.model_validate(body.get("status") or {}),
         )
@@ -119,6 +123,11 @@ class CreatePod:
 
 
 @dataclass(frozen=True, slots=True)
+class TakeTurn:
+    """Ask whether the Algorithm's limits let the job start: one job at a time, for each answer changes the next."""
+
+
+@dataclass(frozen=True, slots=True)
 class DeletePod:
     """Delete that very Pod."""
 
@@ -166,7 +175,7 @@ class DeleteJob:
     """Its time to live is over."""
 
 
-Action = CreatePod | DeletePod | EndPod | ReleasePod | ReadManifest | ConfirmGone | DeleteJob
+Action = CreatePod | TakeTurn | DeletePod | EndPod | ReleasePod | ReadManifest | ConfirmGone | DeleteJob
 
 
 @dataclass(frozen=True, slots=True)
