@@ -7,6 +7,7 @@ way is answered by handlers.py.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Awaitable, Callable, Sequence
 
 import orjson
@@ -30,6 +31,8 @@ ROUTERS: Sequence[APIRouter] = ()
 GCAPI = Versions(latest_version="0.16.1", lowest_supported_version="0.13.0")
 """What our answers were made for: 0.16.1 is the newest version there is (an older one only warns that it is older);
 before 0.13.0 the client asked for no versions and took results as dicts of other keys."""
+
+DOUBTFUL = re.compile(rb"NaN|Infinity|\\u[dD][89a-fA-F]")
 
 
 def make_app(
@@ -55,9 +58,9 @@ def make_app(
     for router in routers:
         app.include_router(router)
     handle(app)
-    app.add_middleware(
-        Bounds, limits=limits or _limits(gateway.settings), check=authenticate
-    )
+    settings = gateway.settings
+    bounds = limits or Limits(requests=settings.requests, json_bytes=settings.json_bytes)
+    app.add_middleware(Bounds, limits=bounds, check=authenticate)
     app.add_middleware(Envelope)
     return app
 
@@ -68,7 +71,7 @@ async def strict_json(request: Request) -> None:
         return
     body = await request.body()
     try:
-        if body:
+        if DOUBTFUL.search(body):
             orjson.loads(body)
     except json.JSONDecodeError as error:
         raise malformed(error.msg) from None

@@ -30,10 +30,10 @@ class Limits:
 
     requests: int = 512
     """At the same time; one more is asked to come back."""
-    json_bytes: int = 10 << 20
+    json_bytes: int = 4 << 20
     small_bytes: int = 64 << 10
     """Bodies up to that are read for anybody."""
-    large_at_once: int = 4
+    large_at_once: int = 2
     stall_seconds: float = 60.0
     """How long a body may stand still."""
     bytes_per_second: int = 1024

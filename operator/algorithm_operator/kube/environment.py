@@ -7,9 +7,11 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, overload
 
 from pydantic import TypeAdapter, ValidationError
+
+from algorithm_operator.api.limits import parse_period
 
 T = TypeVar("T")
 
@@ -81,6 +83,26 @@ class Environment:
         if not (text.isascii() and text.isdecimal() and low <= int(text) <= high):
             raise ConfigError(f"{variable} is {text!r}: it must be a whole number from {low} to {high}.")
         return int(text)
+
+    def number(self, variable: str, low: int, high: int) -> int | None:
+        """A whole number from `low` to `high`, or none."""
+        return self.integer(variable, low, low, high) if self.text(variable, "") else None
+
+    @overload
+    def seconds(self, variable: str, default: int) -> int: ...
+    @overload
+    def seconds(self, variable: str, default: None) -> int | None: ...
+    def seconds(self, variable: str, default: int | None) -> int | None:
+        """A length of time, such as 24h, in seconds."""
+        text = self.text(variable, "")
+        if not text:
+            return default
+        try:
+            return round(parse_period(text).total_seconds())
+        except ValueError as error:
+            raise ConfigError(
+                f"{variable} is {text!r}: it must be a time such as 24h or 1h30m; {error}."
+            ) from None
 
     def addresses(self, variable: str) -> list[str]:
         """IP addresses, separated by commas."""
