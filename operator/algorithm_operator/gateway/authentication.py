@@ -13,10 +13,11 @@ from typing import Any
 import orjson
 from fastapi import Request
 
+from algorithm_operator.core.names import AUDIENCE
 from algorithm_operator.gateway.authorization import review
 from algorithm_operator.gateway.context import Caller, Gateway
 from algorithm_operator.gateway.errors import ApiError, not_found, unauthenticated
-from algorithm_operator.gateway.identity import AUDIENCE, Authorizer, Person, Rights
+from algorithm_operator.gateway.identity import Authorizer, Person, Rights
 from algorithm_operator.gateway.remembered import Remembered
 from algorithm_operator.gateway.urls import Urls
 from algorithm_operator.kube.client import Client

@@ -56,7 +56,7 @@ class Bounds:
         if self._open >= self._limits.requests:
             error = unavailable("The gateway has more requests than it can answer. Try again in a moment.")
             refusal = answer(error.body, error.status)
-            refusal.headers.update(error.headers or {})
+            refusal.headers.update(error.headers)
             await refusal(scope, receive, send)
             return
         self._open += 1

@@ -19,8 +19,9 @@ class ApiError(HTTPException):
     def __init__(
         self, status: int, body: Mapping[str, Any], headers: Mapping[str, str] | None = None
     ) -> None:
-        super().__init__(status, str(body), dict(headers or {}))
+        super().__init__(status, str(body))
         self.status, self.body = status, body
+        self.headers: dict[str, str] = dict(headers or {})
 
 
 def invalid(**fields: Any) -> ApiError:

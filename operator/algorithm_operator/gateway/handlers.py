@@ -42,7 +42,7 @@ def handle(app: FastAPI) -> None:
 
 def _response(error: ApiError) -> JSONResponse | Response:
     response = answer(error.body, error.status)
-    response.headers.update(error.headers or {})
+    response.headers.update(error.headers)
     return response
 
 

@@ -145,6 +145,7 @@ class Server(uvicorn.Server):
         self, app: ASGIApp, host: str, port: int, tls: ssl.SSLContext | None, patience: Patience
     ) -> None:
         self._patience, self._tls = patience, tls
+        self.port = port
         super().__init__(
             uvicorn.Config(
                 app,
@@ -179,11 +180,6 @@ class Server(uvicorn.Server):
         """Take no more connections; `serve` returns when the requests are answered, or time is up."""
         self.should_exit = True
 
-    @property
-    def port(self) -> int:
-        """The one that is listened on; once `started`."""
-        return int(self.servers[0].sockets[0].getsockname()[1])
-
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen. OSError if the port is taken."""
         listener = await asyncio.get_running_loop().create_server(
@@ -194,6 +190,7 @@ class Server(uvicorn.Server):
             ssl_handshake_timeout=self._patience.handshake if self._tls else None,
         )
         self.servers = [listener]
+        self.port = int(listener.sockets[0].getsockname()[1])
         self.started = True
 
 
