@@ -286,10 +286,11 @@ class AlgorithmStatus(Model):
     image: ResolvedImage | None = None
     model: ResolvedModel | None = None
     recent_starts: Annotated[
-        list[Starts],
+        list[Starts]
+        | None,  # an empty list would be written with the rest of the status, and not be left out
         Field(
             max_length=512,
             description="For limits.jobsPerUser: when jobs that no gateway made were let start, the oldest first. "
             "It stays when they are deleted.",
         ),
-    ] = []
+    ] = None

@@ -42,7 +42,7 @@ TERMINAL = frozenset({State.SUCCEEDED, State.FAILED, State.CANCELLED})
 
 
 _FREE_FIELDS = "suspend (before the start), cancel (one way) and ttlSecondsAfterFinished"
-_BAD_PATH = r"^/|//|(^|/)[.]{1,2}(/|$)|[\x00-\x1f\x7f\\]"
+BAD_PATH = r"^/|//|(^|/)[.]{1,2}(/|$)|[\x00-\x1f\x7f\\]"
 """What `contract/paths.py` refuses, as far as a regular expression can tell."""
 
 
@@ -107,7 +107,7 @@ class JobOutput(Model):
     output: Annotated[Slug, Field(description="The slug of one of its outputs.")]
 
 
-_SOURCES = ("value", "store", "configMap", "image", "job")
+_SOURCES = ("value", "store", "configMap", "image", "job", "imageImport")
 
 
 class JobInput(Model):
@@ -115,12 +115,12 @@ class JobInput(Model):
 
     model_config = rules(
         cel(
-            f"!has(self.store) || !self.store.paths.exists(p, p.matches({_BAD_PATH!r}))",
+            f"!has(self.store) || !self.store.paths.exists(p, p.matches({BAD_PATH!r}))",
             "a path is relative to the root of the DataStore, without '..', '.' or empty names, backslashes and "
             "control characters",
             messageExpression=(
                 "'input \"' + self.slug + '\": the path \"' + "
-                f"self.store.paths.filter(p, p.matches({_BAD_PATH!r}))[0] + "
+                f"self.store.paths.filter(p, p.matches({BAD_PATH!r}))[0] + "
                 '\'" is not allowed: write it relative to the root of the DataStore, without "..", "." or empty '
                 "names, backslashes and control characters'"
             ),
@@ -142,6 +142,10 @@ class JobInput(Model):
     config_map: ConfigMapKey | None = None
     image: ImagePath | None = None
     job: JobOutput | None = None
+    image_import: Annotated[
+        ObjectRef | None,
+        Field(description="An ImageImport of the namespace. It is waited for, and its image is taken."),
+    ] = None
 
     @property
     def has_value(self) -> bool:

@@ -42,6 +42,7 @@ class _StepsResources(_Edge):
     stage: _Requests | None = None
     collect: _Requests | None = None
     store: _Requests | None = None
+    import_: Annotated[_Requests | None, Field(alias="import")] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +89,8 @@ def load(environment: Mapping[str, str]) -> Settings:
     canary_service = read.name("AO_CANARY_SERVICE", "algorithm-operator-canary")
     resources = read.json("AO_STEPS_RESOURCES", _StepsResources, _StepsResources())
     step_resources = {
-        f"{step}_resources": asked.model_dump()
-        for step in ("stage", "collect", "store")
+        f"{step.rstrip('_')}_resources": asked.model_dump()
+        for step in ("stage", "collect", "store", "import_")
         if (asked := getattr(resources, step)) is not None
     }
     gpu_types = read.json("AO_GPU_TYPES", dict[str, _GpuType], {})

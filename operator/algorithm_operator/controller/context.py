@@ -15,7 +15,7 @@ from algorithm_operator.controller.metrics import Metrics
 from algorithm_operator.kube.client import Client
 from algorithm_operator.kube.store import Store
 
-Kind = Literal["Algorithm", "AlgorithmJob", "DataStore"]
+Kind = Literal["Algorithm", "AlgorithmJob", "DataStore", "ImageImport"]
 
 
 class Key(NamedTuple):

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from algorithm_operator.api.conditions import ConditionType
 from algorithm_operator.api.datastore import DataStoreSpec
+from algorithm_operator.api.imageimport import ImageImportStatus
 from algorithm_operator.api.job import TERMINAL, AlgorithmJobStatus, State
 from algorithm_operator.api.reasons import Reason, sentence
 from algorithm_operator.contract.plan import Target
@@ -23,13 +24,14 @@ from algorithm_operator.controller.unreadable import problem
 from algorithm_operator.core import names
 from algorithm_operator.core.decide import decide, teardown
 from algorithm_operator.core.ending import set_condition
-from algorithm_operator.core.world import Algorithm, Decision, DeletePod, Job, ReleasePod, World
+from algorithm_operator.core.world import Algorithm, Decision, DeletePod, Import, Job, ReleasePod, World
 from algorithm_operator.kube.errors import ApiError
 from algorithm_operator.kube.resources import (
     ALGORITHM_JOBS,
     ALGORITHMS,
     DATASTORES,
     EVENTS,
+    IMAGE_IMPORTS,
     NETWORK_POLICIES,
     PODS,
 )
@@ -117,6 +119,7 @@ async def _world(job: Job, context: Context) -> World:
         algorithm=_read("Algorithm", Algorithm.of, wanted, unreadable) if wanted is not None else None,
         stores={name: spec for name, spec in stores.items() if spec is not None},
         jobs=_jobs_waited_for(job, context, unreadable),
+        imports=_imports_waited_for(job, context, unreadable),
         unreadable=unreadable,
         pods=runs,
         salvage=salvaging,
@@ -136,6 +139,20 @@ def _jobs_waited_for(job: Job, context: Context, unreadable: dict[str, str]) -> 
     bodies = (context.store.get(ALGORITHM_JOBS, job.namespace, name) for name in wanted)
     found = [_read("AlgorithmJob", Job.of, body, unreadable) for body in bodies if body is not None]
     return {other.name: other.status for other in found if other is not None}
+
+
+def _imports_waited_for(
+    job: Job, context: Context, unreadable: dict[str, str]
+) -> dict[str, ImageImportStatus]:
+    """The same of the ImageImports whose images are inputs."""
+    if job.status.algorithm is not None:
+        return {}
+    wanted = dict.fromkeys(
+        given.image_import.name for given in job.spec.inputs if given.image_import is not None
+    )
+    bodies = (context.store.get(IMAGE_IMPORTS, job.namespace, name) for name in wanted)
+    found = [_read("ImageImport", Import.of, body, unreadable) for body in bodies if body is not None]
+    return {made.name: made.status for made in found if made is not None}
 
 
 async def _events(namespace: str, pod_uid: str, context: Context) -> list[Object]:

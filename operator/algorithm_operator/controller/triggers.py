@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from algorithm_operator.api.imageimport import ENDED
 from algorithm_operator.api.job import TERMINAL
 from algorithm_operator.controller.context import Key
 from algorithm_operator.core import limits, names
@@ -11,6 +12,7 @@ from algorithm_operator.kube.resources import (
     ALGORITHM_JOBS,
     ALGORITHMS,
     DATASTORES,
+    IMAGE_IMPORTS,
     LEASES,
     NETWORK_POLICIES,
     PODS,
@@ -27,6 +29,7 @@ WATCHED: dict[Resource, str] = {
     NETWORK_POLICIES: "",
     PODS: _OURS,
     LEASES: _OURS,
+    IMAGE_IMPORTS: "",
     ALGORITHM_JOBS: "",
 }
 """What the operator watches, with the label selector for it. Jobs come last: what they depend on is known by then."""
@@ -40,9 +43,13 @@ def keys_of(change: Change, store: Store) -> Iterator[Key]:
     if change.resource == ALGORITHM_JOBS:
         yield Key("AlgorithmJob", namespace, name)
         if _has_ended(change):
-            yield from _waiting_jobs(store, namespace, after=name)
+            yield from _waiting_jobs(store, namespace, after=("job", name))
         if _leaves_its_place(change):
             yield from _next_in_turn(store, namespace, limits.algorithm_of(change.body))
+    elif change.resource == IMAGE_IMPORTS:
+        yield Key("ImageImport", namespace, name)
+        if _has_ended(change):
+            yield from _waiting_jobs(store, namespace, after=("imageImport", name))
     elif change.resource == ALGORITHMS and _only_remembers(change):
         return  # the job that started says more
     elif change.resource == ALGORITHMS:
@@ -57,8 +64,10 @@ def keys_of(change: Change, store: Store) -> Iterator[Key]:
     elif change.resource == DATASTORES:
         yield Key("DataStore", namespace, name)
         yield from _waiting_jobs(store, namespace)
+        yield from _unfinished_imports(store, namespace)
     elif change.resource == NETWORK_POLICIES:
         yield from _waiting_jobs(store, namespace)
+        yield from _unfinished_imports(store, namespace)
         yield from (Key("DataStore", namespace, _name(b)) for b in store.by_namespace(DATASTORES, namespace))
     elif change.resource in (PODS, LEASES):
         found = labels(change.body)
@@ -66,6 +75,8 @@ def keys_of(change: Change, store: Store) -> Iterator[Key]:
             yield Key("AlgorithmJob", namespace, job)
         elif (owner := names.controller(change.body)).get("kind") == "Algorithm":
             yield Key("Algorithm", namespace, str(owner["name"]))
+        elif owner.get("kind") == "ImageImport":
+            yield Key("ImageImport", namespace, str(owner["name"]))
         elif datastore := found.get(names.LABEL_STORE):
             yield Key("DataStore", namespace, datastore)
 
@@ -76,6 +87,8 @@ def everything(store: Store) -> Iterator[Key]:
         yield Key("Algorithm", body["metadata"]["namespace"], _name(body))
     for body in store.all(DATASTORES):
         yield Key("DataStore", body["metadata"]["namespace"], _name(body))
+    for body in store.all(IMAGE_IMPORTS):
+        yield Key("ImageImport", body["metadata"]["namespace"], _name(body))
     for body in store.all(ALGORITHM_JOBS):
         yield Key("AlgorithmJob", body["metadata"]["namespace"], _name(body))
     for body in store.all(PODS):  # of a job that is gone
@@ -84,18 +97,26 @@ def everything(store: Store) -> Iterator[Key]:
 
 
 def _waiting_jobs(
-    store: Store, namespace: str, algorithm: str | None = None, after: str | None = None
+    store: Store, namespace: str, algorithm: str | None = None, after: tuple[str, str] | None = None
 ) -> Iterator[Key]:
-    """The unfinished jobs: all of them, those of that Algorithm, or those with an input from job `after`."""
+    """The unfinished jobs: all of them, those of that Algorithm, or those with an input from `after` (a kind of source
+    and its name)."""
     for body in store.by_namespace(ALGORITHM_JOBS, namespace):
         spec = body.get("spec") or {}
         wanted = (spec.get("algorithmRef") or {}).get("name")
         finished = (body.get("status") or {}).get("state") in TERMINAL
         if finished or algorithm not in (None, wanted):
             continue
-        sources = [(each.get("job") or {}).get("name") for each in spec.get("inputs") or []]
-        if after is None or after in sources:
+        if after is None or any(
+            (each.get(after[0]) or {}).get("name") == after[1] for each in spec.get("inputs") or []
+        ):
             yield Key("AlgorithmJob", namespace, _name(body))
+
+
+def _unfinished_imports(store: Store, namespace: str) -> Iterator[Key]:
+    for body in store.by_namespace(IMAGE_IMPORTS, namespace):
+        if (body.get("status") or {}).get("state") not in ENDED:
+            yield Key("ImageImport", namespace, _name(body))
 
 
 def _has_ended(change: Change) -> bool:

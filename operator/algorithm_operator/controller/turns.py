@@ -31,7 +31,7 @@ async def take_turn(world: World, context: Context) -> Decision | bool:
         if job.name not in line.waiting:
             return True  # it is gone
         turn = limits.turn(
-            job.name, name, algorithm.spec.limits, line, algorithm.status.recent_starts, world.now
+            job.name, name, algorithm.spec.limits, line, algorithm.status.recent_starts or [], world.now
         )
         if isinstance(turn, limits.Held):
             return held(world, turn)

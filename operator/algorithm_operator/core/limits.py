@@ -25,7 +25,7 @@ Object = Mapping[str, Any]
 WAITS = (Reason.ACTIVE_JOBS_LIMIT, Reason.RECENT_JOBS_LIMIT)
 """What a job's status says while it waits for its turn."""
 MAX_STARTS = 500
-"""Entries that are kept of the past; of more, those that are closest in time become one."""
+"""Entries that are kept of the past; of more, two that are close in time become one."""
 SOON_SECONDS, LATE_SECONDS = 30.0, 300.0
 """How often a waiting job is looked at for its place alone: the farther back, the rarer."""
 
@@ -89,8 +89,9 @@ def standing(job: Object) -> Standing | None:
         return Standing.ACTIVE
     leaves = meta.get("deletionTimestamp") or spec.get("suspend") or spec.get("cancel")
     accepted = status.get("algorithm") is not None and status.get("state") not in TERMINAL
-    waits = status.get("reason") in (None, *WAITS)
-    return Standing.WAITING if accepted and waits and not leaves else None
+    waits = accepted and status.get("reason") in (None, *WAITS)
+    unseen = status.get("state") is None  # or a younger one could be looked at first
+    return Standing.WAITING if (waits or unseen) and not leaves else None
 
 
 def algorithm_of(job: Object) -> str:
@@ -155,10 +156,11 @@ def remembered(starts: Iterable[Starts], per: JobsPerUser, now: datetime) -> lis
     """`starts` with one more at `now`, less those that count no more; never more than MAX_STARTS entries."""
     kept = [*within(starts, per, now), Starts(at=rfc3339(now))]
     while len(kept) > MAX_STARTS:
-        gaps = [_at(later) - _at(earlier) for earlier, later in pairwise(kept)]
-        closest = gaps.index(min(gaps))
-        earlier, later = kept[closest : closest + 2]
-        kept[closest : closest + 2] = [later.model_copy(update={"jobs": earlier.jobs + later.jobs})]
+        # How much longer the jobs of the earlier would count, all together.
+        costs = [(_at(later) - _at(earlier)) * earlier.jobs for earlier, later in pairwise(kept)]
+        cheapest = costs.index(min(costs))
+        earlier, later = kept[cheapest : cheapest + 2]
+        kept[cheapest : cheapest + 2] = [later.model_copy(update={"jobs": earlier.jobs + later.jobs})]
     return kept
 
 

@@ -16,6 +16,7 @@ from algorithm_operator.core.containers import (
     collect_mounts,
     collect_resources,
     mount,
+    plan_volume,
     stage_mounts,
     stage_resources,
     step_container,
@@ -26,7 +27,7 @@ from algorithm_operator.core.settings import PodSettings
 Body = dict[str, Any]
 GRACE_AFTER_COLLECT_SECONDS = 30
 
-_UNDISTURBED = {
+UNDISTURBED = {
     "cluster-autoscaler.kubernetes.io/safe-to-evict": "false",
     "karpenter.sh/do-not-disrupt": "true",
     "sidecar.istio.io/inject": "false",
@@ -146,20 +147,7 @@ def run_pod(plan: Plan, run: RunSnapshot, stores: Mapping[str, DataStoreSpec], s
         "initContainers": [stage, collect],
         "containers": [algorithm_container(run, settings)],
         "volumes": [
-            {
-                "name": "plan",
-                "downwardAPI": {
-                    "items": [
-                        {
-                            "path": "plan.json",
-                            "fieldRef": {
-                                "apiVersion": "v1",
-                                "fieldPath": f"metadata.annotations['{names.ANNOTATION_PLAN}']",
-                            },
-                        }
-                    ]
-                },
-            },
+            plan_volume(),
             *({"name": name, "emptyDir": {}} for name in ("runner", "input", "scratch")),
             *scratch_volumes(run.resources),
             *_model_volumes(run),
@@ -167,7 +155,7 @@ def run_pod(plan: Plan, run: RunSnapshot, stores: Mapping[str, DataStoreSpec], s
             *store_volumes,
         ],
     }
-    annotations = {**_UNDISTURBED, **_user_annotation(run), names.ANNOTATION_PLAN: plan_text}
+    annotations = {**UNDISTURBED, **_user_annotation(run), names.ANNOTATION_PLAN: plan_text}
     job = plan.job
     return {
         "apiVersion": "v1",
@@ -216,7 +204,7 @@ def salvage_pod(
             "name": names.salvage_pod(job.name, job.attempt),
             "namespace": job.namespace,
             "labels": names.labels(names.ROLE_SALVAGE, job.name, job.attempt),
-            "annotations": {**_UNDISTURBED, **_user_annotation(run)},
+            "annotations": {**UNDISTURBED, **_user_annotation(run)},
             "ownerReferences": [
                 owner_reference(api_version=API_VERSION, kind="AlgorithmJob", name=job.name, uid=job.uid)
             ],

@@ -171,6 +171,9 @@ class JobRequest(Request):
     inputs: Annotated[list[ValueRequest], MaxValues]
 
 
+UploadStatus = Literal["Pending", "Initialized", "Completed", "Aborted"]
+
+
 class Upload(Shape):
     """A file on its way in."""
 
@@ -179,8 +182,33 @@ class Upload(Shape):
     filename: str
     key: str
     s3_upload_id: str
-    status: Literal["Pending", "Initialized", "Completed", "Aborted"]
+    status: UploadStatus
     api_url: str
+
+
+class UploadRequest(Request):
+    """POST uploads/."""
+
+    filename: str
+
+
+class PartNumbersRequest(Request):
+    """PATCH …/generate-presigned-urls/."""
+
+    part_numbers: list[int]
+
+
+class NamedPart(Request):
+    """A part as its sender knows it; the ETag with or without its quotes."""
+
+    ETag: str
+    PartNumber: int
+
+
+class CompleteRequest(Request):
+    """PATCH …/complete-multipart-upload/; no parts make an empty file."""
+
+    parts: list[NamedPart]
 
 
 class UploadUrls(Upload):
@@ -218,12 +246,16 @@ class UploadSession(Shape):
 
 
 class UploadSessionRequest(Request):
-    """POST cases/upload-sessions/; `archive_item` and `interface` (a slug) say where the image goes then."""
+    """POST cases/upload-sessions/; `archive` (a slug) or `archive_item` (a pk) and `interface` (a slug) say where the
+    image goes then. The last two are refused: reader studies do not exist here.
+    """
 
     uploads: Annotated[list[str], MaxFiles]
     archive: str | None = None
     archive_item: str | None = None
     interface: str | None = None
+    answer: str | None = None
+    display_set: str | None = None
 
 
 class ImageFile(Shape):

@@ -65,7 +65,7 @@ class Store(Protocol):
         """Make one file of parts, in order; the parts are gone then. No parts: an empty file."""
 
     async def gather(self, folder: str, files: Mapping[str, str]) -> None:
-        """Move files (path by new name) into one folder."""
+        """Move files into one folder; `files` are their paths by the names that they get there."""
 
     async def delete(self, path: str) -> None:
         """Delete a file or a whole folder below the gateway's folder."""

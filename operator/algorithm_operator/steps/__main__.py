@@ -42,12 +42,17 @@ def main(arguments: list[str]) -> int:
 
             _end_at_signal()
             return install.run(roots)
+        case ["import"]:
+            from algorithm_operator.steps import importing
+
+            _end_at_signal()
+            return importing.run(roots, os.environ)
         case ["store"]:
             from algorithm_operator.steps import store
 
             return store.run(roots)
     print(
-        "usage: python -m algorithm_operator.steps stage | collect | salvage | inspect | install | store",
+        "usage: python -m algorithm_operator.steps stage | collect | salvage | inspect | install | import | store",
         file=sys.stderr,
     )
     return 2

@@ -85,7 +85,7 @@ class MemoryStore:
 
     async def gather(self, folder: str, files: Mapping[str, str]) -> None:
         self._called("gather", folder)
-        targets = {path: f"{self._ours(folder)}/{name}" for path, name in files.items()}
+        targets = {path: f"{self._ours(folder)}/{name}" for name, path in files.items()}
         for path, target in targets.items():
             if path not in self.files and target not in self.files:
                 raise StoreRefused(404, f"{path!r} is not there")
@@ -430,7 +430,7 @@ def make_app(service: Service, routers: Iterable[APIRouter]) -> FastAPI:
 
     @app.exception_handler(RequestValidationError)
     async def malformed(request: Request, error: RequestValidationError) -> Response:
-        return answer({str(each["loc"][1:2]): [each["msg"]] for each in error.errors()}, 400)
+        return answer({str(each["loc"][-1]): [each["msg"]] for each in error.errors()}, 400)
 
     return app
 
@@ -447,7 +447,7 @@ async def asgi(
     raw_path, _, query = path.partition("?")
     scope = {
         "type": "http",
-        "asgi": {"version": "3.0", "spec_version": "2.4"},
+        "asgi": {"version": "3.0", "spec_version": "2.3"},
         "http_version": "1.1",
         "method": method,
         "scheme": "https",
@@ -480,21 +480,18 @@ async def asgi(
 
     async def send(message: Mapping[str, Any]) -> None:
         nonlocal status, got, gone
-        if gone:
-            raise OSError("the client has gone")
         if message["type"] == "http.response.start":
             status = message["status"]
             got = {name.decode().lower(): value.decode() for name, value in message["headers"]}
             return
         if on_piece is None:
             received.extend(message.get("body", b""))
-        else:
+        elif not gone:
             try:
                 await on_piece(message.get("body", b""))
-            except HungUp:
+            except HungUp:  # as with uvicorn, whoever sends hears of it by `receive` alone
                 gone = True
                 finished.set()
-                raise OSError("the client has gone") from None
         if not message.get("more_body", False):
             finished.set()
 

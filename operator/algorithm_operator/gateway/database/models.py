@@ -20,6 +20,8 @@ from sqlalchemy import (
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
+from algorithm_operator.gateway.shapes import UploadStatus
+
 PK = String(36)
 NAME = String(253)
 
@@ -63,8 +65,7 @@ class Upload(Base):
     filename: Mapped[str] = mapped_column(String(128))
     multipart_id: Mapped[str] = mapped_column(String(64))
     """`s3_upload_id` in the API."""
-    status: Mapped[str] = mapped_column(String(16))
-    """Pending, Initialized, Completed or Aborted."""
+    status: Mapped[UploadStatus] = mapped_column(String(16))
     created: Mapped[datetime] = mapped_column(Moment)
     store: Mapped[str] = mapped_column(NAME)
     path: Mapped[str | None] = mapped_column(String(1024))
