@@ -1,8 +1,4 @@
-"""The store Pod of a DataStore, for as long as it is needed: a Lease asks the operator for it, and is kept fresh.
-
-The Lease is left to expire rather than deleted: somebody else may hold it too, and the next command finds the Pod
-still there.
-"""
+"""The store Pod of a DataStore, for as long as it is needed: its Lease (`core/storelease.py`) is kept fresh."""
 
 from __future__ import annotations
 
@@ -13,21 +9,22 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
-from algorithm_operator.api.conditions import ConditionType, find
-from algorithm_operator.api.datastore import DataStoreStatus
 from algorithm_operator.api.text import quoted, shown
-from algorithm_operator.cli.connection import AlreadyExistsError, Cluster, Kind, Object
+from algorithm_operator.cli.connection import AlreadyExistsError, Cluster, Kind
 from algorithm_operator.cli.errors import CliError
 from algorithm_operator.cli.portforward import PodConnection, pod_socket
 from algorithm_operator.cli.store import StoreClient
 from algorithm_operator.core import names
-
-LEASE_SECONDS = 60
-RENEW_SECONDS = 20
-READY_SECONDS, ANSWER_SECONDS = 60, 20
-"""How long the store Pod may take to come, and its server to answer then."""
+from algorithm_operator.core.storelease import (
+    ANSWER_SECONDS,
+    READY_SECONDS,
+    RENEW_SECONDS,
+    is_ready,
+    lease,
+    renewal,
+    why_not_ready,
+)
 
 
 @contextmanager
@@ -66,21 +63,13 @@ def open_store(cluster: Cluster, store: str, say: Callable[[str], None]) -> Iter
 
 def renew(cluster: Cluster, store: str) -> None:
     """Make the Lease, or say that it is still needed."""
-    name, now = names.store_lease(store), cluster.now().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-    spec = {"holderIdentity": _holder(), "leaseDurationSeconds": LEASE_SECONDS, "renewTime": now}
-    if cluster.patch(Kind.LEASES, name, {"spec": spec}) is not None:
+    name, holder, now = names.store_lease(store), _holder(), cluster.now()
+    if cluster.patch(Kind.LEASES, name, renewal(holder, now)) is not None:
         return
-    labels = {names.MANAGED_BY: names.OPERATOR, names.LABEL_STORE: store}
-    body = {
-        "apiVersion": "coordination.k8s.io/v1",
-        "kind": "Lease",
-        "metadata": {"name": name, "labels": labels},
-        "spec": {**spec, "acquireTime": now},
-    }
     try:
-        cluster.create(Kind.LEASES, body)
+        cluster.create(Kind.LEASES, lease(store, holder, now))
     except AlreadyExistsError:  # somebody else was quicker
-        cluster.patch(Kind.LEASES, name, {"spec": spec})
+        cluster.patch(Kind.LEASES, name, renewal(holder, now))
 
 
 def _keep(cluster: Cluster, store: str, over: threading.Event) -> None:
@@ -110,7 +99,7 @@ def _ready_pod(cluster: Cluster, store: str, say: Callable[[str], None]) -> str:
 
 
 def _answering(client: StoreClient) -> None:
-    """Wait for the server in a Pod that has just become ready: the kubelet calls it so when its process is there."""
+    """Wait for the server in a Pod that has just become ready."""
     deadline = time.monotonic() + ANSWER_SECONDS
     while True:
         try:
@@ -121,40 +110,6 @@ def _answering(client: StoreClient) -> None:
                 raise
             client.close()
             time.sleep(0.2)
-
-
-def is_ready(pod: Object) -> bool:
-    """Whether the Pod takes connections and is not leaving."""
-    if pod["metadata"].get("deletionTimestamp"):
-        return False
-    conditions = (pod.get("status") or {}).get("conditions") or []
-    return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
-
-
-def why_not_ready(store: Object | None, pod: Object | None) -> str:
-    """What keeps a store Pod from serving, from the DataStore's condition and the Pod's status."""
-    status = DataStoreStatus.model_validate((store or {}).get("status") or {})
-    ready = find(status.conditions, ConditionType.READY)
-    if ready is not None and ready.status != "True" and ready.message:
-        return shown(ready.message, 1000)
-    if pod is None:
-        if ready is None:
-            return "nobody has looked at the DataStore. Is the operator running, and does it watch this namespace?"
-        return "the operator has not made it. Is the operator running?"
-    if pod["metadata"].get("deletionTimestamp"):
-        return "the one before is still leaving; try again in a minute."
-    return _why_pod_waits(pod.get("status") or {})
-
-
-def _why_pod_waits(status: dict[str, Any]) -> str:
-    for container in status.get("containerStatuses") or []:
-        waiting = (container.get("state") or {}).get("waiting") or {}
-        if waiting.get("reason") not in (None, "ContainerCreating", "PodInitializing"):
-            return shown(f"{waiting['reason']}: {waiting.get('message') or 'no details'}", 1000)
-    for condition in status.get("conditions") or []:
-        if condition["type"] == "PodScheduled" and condition["status"] == "False":
-            return "no node for it: " + shown(condition.get("message") or condition.get("reason") or "", 1000)
-    return f"it is {shown(status.get('phase') or 'Pending')}; kubectl describe pod tells more."
 
 
 def _holder() -> str:

@@ -7,7 +7,6 @@ import json
 import logging
 import random
 import re
-import ssl
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, Self
@@ -15,10 +14,10 @@ from typing import Any, Literal, Self
 import aiohttp
 import orjson
 
-from algorithm_operator import __version__
 from algorithm_operator.kube import errors
 from algorithm_operator.kube.connection import Connection
 from algorithm_operator.kube.resources import PODS, Body, Resource
+from algorithm_operator.kube.transport import Transport, WebSocket, decoded
 
 Bodies = list[Body]
 ContentType = Literal["merge", "json"]
@@ -27,10 +26,8 @@ OnRequest = Callable[[str, int, float], None]
 
 log = logging.getLogger(__name__)
 
-REQUEST_TIMEOUT = 15.0
 MAX_TRIES = 5
 _BACKOFF_FIRST, _BACKOFF_MAX, _RETRY_AFTER_MAX = 0.25, 4.0, 30.0
-_TOKEN_AGE = 60.0
 _METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _NOT_YAML = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 """Such characters stand in JSON strings alone, where an escape means the same."""
@@ -60,12 +57,8 @@ class Client:
     """
 
     def __init__(self, connection: Connection, on_request: OnRequest | None = None) -> None:
-        self._connection = connection
+        self._transport = Transport(connection)
         self._on_request = on_request or (lambda verb, status, seconds: None)
-        self._session: aiohttp.ClientSession | None = None
-        self._ssl: ssl.SSLContext | bool = True
-        self._token: str | None = None
-        self._token_read = float("-inf")
 
     async def __aenter__(self) -> Self:
         return self
@@ -75,9 +68,7 @@ class Client:
 
     async def close(self) -> None:
         """End all connections."""
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        await self._transport.close()
 
     async def get(self, resource: Resource, namespace: str | None, name: str) -> Body | None:
         """The live object; None if there is none (404)."""
@@ -209,6 +200,21 @@ class Client:
                 return None
             raise
 
+    async def websocket(self, path: str, query: Mapping[str, str], protocol: str) -> WebSocket:
+        """A WebSocket of that subprotocol, which the caller closes; ApiError if the server answers anything else."""
+        for last in (False, True):
+            try:
+                return await self._transport.websocket(path, query, protocol)
+            except errors.ApiError as error:
+                if error.status != 401 or last:
+                    raise
+                self._transport.forget_token()
+            except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                raise errors.Unreachable(
+                    0, "Unreachable", f"GET {path}: {str(error) or type(error).__name__}"
+                ) from error
+        raise AssertionError("unreachable")
+
     # --- below: one request, with its retries
 
     async def _pages(
@@ -260,11 +266,11 @@ class Client:
                 if 200 <= status < 300:
                     self._on_request(verb, status, time.monotonic() - started)
                     return answer
-                failure = errors.from_status(status, _decoded(answer))
+                failure = errors.from_status(status, decoded(answer))
                 wait = retry_after
             self._on_request(verb, status, time.monotonic() - started)
             if status == 401:
-                self._token_read = float("-inf")  # the token was renewed under us
+                self._transport.forget_token()
             again = status in (401, 429) or (repeatable and (status == 0 or status >= 500))
             if not again or attempt == MAX_TRIES or (status == 401 and attempt > 1):
                 raise failure
@@ -283,37 +289,16 @@ class Client:
         content_type: str,
     ) -> tuple[int, float | None, bytes]:
         sent = {"Accept": "application/json", **(headers or {})}
-        if (token := self._bearer()) is not None:
-            sent["Authorization"] = f"Bearer {token}"
         if body is not None:
             sent["Content-Type"] = content_type
-        async with self._connected().request(
+        async with self._transport.request(
             method,
-            self._connection.server + path,
-            params={key: value for key, value in (query or {}).items() if value},
+            path,
+            query={key: value for key, value in (query or {}).items() if value},
             headers=sent,
-            data=None if body is None else _encoded(body),
-            ssl=self._ssl,
-            allow_redirects=False,  # our token goes to the API server and nowhere else
+            body=None if body is None else _encoded(body),
         ) as response:
             return response.status, _retry_after(response.headers), await response.read()
-
-    def _bearer(self) -> str | None:
-        if time.monotonic() - self._token_read > _TOKEN_AGE:
-            self._token = self._connection.read_token()
-            self._token_read = time.monotonic()
-        return self._token
-
-    def _connected(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            self._ssl = self._connection.ssl_context() or True
-            self._session = aiohttp.ClientSession(
-                timeout=aiohttp.ClientTimeout(total=REQUEST_TIMEOUT),
-                connector=aiohttp.TCPConnector(limit=64),
-                headers={"User-Agent": f"algorithm-operator/{__version__}"},
-                cookie_jar=aiohttp.DummyCookieJar(),
-            )
-        return self._session
 
 
 def _encoded(body: object) -> bytes:
@@ -327,13 +312,6 @@ def _encoded(body: object) -> bytes:
 def _filled(resource: Resource, body: Body, name: str | None = None) -> Body:
     metadata = {**(body.get("metadata") or {}), **({"name": name} if name is not None else {})}
     return {"apiVersion": resource.api_version, "kind": resource.kind, **body, "metadata": metadata}
-
-
-def _decoded(answer: bytes) -> object:
-    try:
-        return orjson.loads(answer)
-    except orjson.JSONDecodeError:
-        return answer.decode("utf-8", "replace")
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:

@@ -8,12 +8,17 @@
          name. 201 {"path", "size", "sha256"} when done, 202 {"offset"} when more is to come, 409 {"error", "offset"}
          when the upload stands elsewhere: go on from there.
 
+Of the gateway, below gateway/ alone; each may be repeated (`steps/gateway_files.py`, bodies in `contract/storing.py`):
+    PUT    /v1/files/<path>?total=T   a whole file, hashed here: 201 {"path", "size", "sha256"}
+    POST   /v1/compose {"path", "parts": [path]}              parts become one file: 201 {"path", "size", "sha256"}
+    POST   /v1/gather {"folder", "files": [{"path", "name"}]} files move into one folder: 200 {"folder"}
+    DELETE /v1/files/<path>           a file, or a folder with all in it: 204
+
 Errors are {"error": sentence}. `part` and `offset` are the bytes that an unfinished upload has so far.
 """
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import re
@@ -26,44 +31,19 @@ from types import FrameType
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from algorithm_operator.contract.storing import Compose, Gather
 from algorithm_operator.core import names
 from algorithm_operator.steps.failures import os_message
+from algorithm_operator.steps.gateway_files import GatewayFiles, MissingError
+from algorithm_operator.steps.request import NO_BODY, Body, RequestError, byte_range, number, order
 from algorithm_operator.steps.roots import Roots
-from algorithm_operator.steps.storage import ConflictError, Storage, StorageError
+from algorithm_operator.steps.storage import ConflictError, Storage
+from algorithm_operator.steps.volume import StorageError, Volume, size_and_hash
 
 FILES = "/v1/files/"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 IDLE_SECONDS = 300
 MAX_DRAINED = 1 << 24
-
-
-class RequestError(Exception):
-    """The request cannot be served; the sentence is for the person who made it."""
-
-    def __init__(self, status: HTTPStatus, message: str) -> None:
-        super().__init__(message)
-        self.status, self.message = status, message
-
-
-class Body:
-    """The bytes of a request."""
-
-    def __init__(self, stream: io.BufferedIOBase, length: int) -> None:
-        self._stream, self.left = stream, length
-
-    def readinto(self, buffer: memoryview) -> int:
-        """Fill some of `buffer`; 0 at the end, or where the connection ended."""
-        count = self._stream.readinto(buffer[: self.left]) if self.left else 0
-        self.left -= count
-        return count
-
-    def drain(self, most: int) -> None:
-        """Read and forget up to `most` bytes."""
-        buffer = memoryview(bytearray(min(1 << 20, self.left)))
-        most = min(most, self.left)
-        while most > 0 and (count := self.readinto(buffer[:most])):
-            most -= count
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -76,28 +56,40 @@ class Handler(BaseHTTPRequestHandler):
     rbufsize = 1 << 20
     # Head and body of an answer leave in one piece: a port-forward can lose what comes right before a connection's end.
     wbufsize = 1 << 16
+    volume: Volume
     storage: Storage
-    _body: Body | None = None
+    gateway_files: GatewayFiles
+    _body: Body = NO_BODY
 
     def do_GET(self) -> None:
         """Serve a file, a listing or what is known of a path."""
         self._serve(self._get)
 
     def do_PUT(self) -> None:
-        """Take a part of a file."""
+        """Take a file, or a part of it."""
         self._serve(self._put)
+
+    def do_POST(self) -> None:
+        """Make files and folders of files that are there."""
+        self._serve(self._post)
+
+    def do_DELETE(self) -> None:
+        """Remove a file or a folder."""
+        self._serve(self._delete)
 
     def log_message(self, format: str, *args: Any) -> None:
         """Paths are people's data: they are not logged."""
 
     def _serve(self, method: Callable[[], None]) -> None:
-        self._body = None
+        self._body = NO_BODY
         try:
             method()
         except RequestError as error:
             self._answer(error.status, {"error": error.message})
         except ConflictError as error:
             self._answer(HTTPStatus.CONFLICT, {"error": str(error), "offset": error.offset})
+        except MissingError as error:
+            self._answer(HTTPStatus.NOT_FOUND, {"error": str(error)})
         except StorageError as error:
             self._answer(HTTPStatus.BAD_REQUEST, {"error": str(error)})
         except FileNotFoundError:
@@ -126,7 +118,7 @@ class Handler(BaseHTTPRequestHandler):
     def _has_rest(self) -> bool:
         """Whether bytes of the request are unread. A short rest is read: closing on bytes that are under way would
         take the answer away from the client."""
-        if self._body is None:
+        if self._body is NO_BODY:
             return self.headers.get("Content-Length", "0") != "0" or "Transfer-Encoding" in self.headers
         self._body.drain(MAX_DRAINED)
         return self._body.left > 0
@@ -153,9 +145,9 @@ class Handler(BaseHTTPRequestHandler):
             raise RequestError(HTTPStatus.NOT_FOUND, "there is no such resource")
 
     def _send_file(self, path: str, *, with_hash: bool) -> None:
-        with self.storage.open(path) as file:
+        with self.volume.open(path) as file:
             size = os.fstat(file.fileno()).st_size
-            start, end = self._range(size)
+            start, end = byte_range(self.headers.get("Range"), size)
             partial = (start, end) != (0, size)
             self.send_response(HTTPStatus.PARTIAL_CONTENT if partial else HTTPStatus.OK)
             self.send_header("Content-Type", "application/octet-stream")
@@ -164,7 +156,7 @@ class Handler(BaseHTTPRequestHandler):
             if partial:
                 self.send_header("Content-Range", f"bytes {start}-{end - 1}/{size}")
             if with_hash:
-                self.send_header("X-Sha256", self.storage.hash_of(file.fileno(), size))
+                self.send_header("X-Sha256", size_and_hash(file)[1])
             self.end_headers()
             self.wfile.flush()
             try:
@@ -175,47 +167,55 @@ class Handler(BaseHTTPRequestHandler):
             if sent != end - start:
                 self.close_connection = True  # the client sees too few bytes
 
-    def _range(self, size: int) -> tuple[int, int]:
-        text = self.headers.get("Range")
-        if text is None:
-            return 0, size
-        match = _RANGE.fullmatch(text.strip())
-        if match is None or match.groups() == ("", ""):
-            raise RequestError(HTTPStatus.BAD_REQUEST, "the Range is not of the form bytes=first-last")
-        first, last = match.groups()
-        if first == "":
-            start, end = max(size - int(last), 0), size
-        else:
-            start, end = int(first), min(int(last) + 1, size) if last else size
-        if start >= end:
-            raise RequestError(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, f"the file has {size} bytes")
-        return start, end
-
     def _put(self) -> None:
-        length = self._number(self.headers.get("Content-Length"), "Content-Length")
-        self._body = Body(self.rfile, length)
+        length = self._begin_body()
         if not urlsplit(self.path).path.startswith(FILES):
             raise RequestError(HTTPStatus.NOT_FOUND, "files are put below /v1/files/")
-        query = self._query()
-        offset = self._number(query.get("offset", "0"), "offset")
-        total = self._number(query.get("total"), "total")
-        digest = query.get("sha256", "")
-        if not _SHA256.fullmatch(digest):
-            raise RequestError(HTTPStatus.BAD_REQUEST, "sha256 must be 64 hexadecimal digits")
+        query, path = self._query(), self._file_path()
+        offset = number(query.get("offset", "0"), "offset")
+        total = number(query.get("total"), "total")
         if offset + length > total:
             raise RequestError(HTTPStatus.BAD_REQUEST, "offset and length together are more than total")
-        path = self._file_path()
+        if "sha256" not in query:
+            if length < total:
+                raise RequestError(HTTPStatus.BAD_REQUEST, "without sha256 a file is put as a whole")
+            self._answer(HTTPStatus.CREATED, self.gateway_files.put(path, self._body, total).wire())
+            return
+        digest = query["sha256"]
+        if not _SHA256.fullmatch(digest):
+            raise RequestError(HTTPStatus.BAD_REQUEST, "sha256 must be 64 hexadecimal digits")
         reached = self.storage.put(path, self._body, offset=offset, total=total, sha256=digest)
         if reached < total:
             self._answer(HTTPStatus.ACCEPTED, {"offset": reached})
         else:
             self._answer(HTTPStatus.CREATED, {"path": path, "size": total, "sha256": digest})
 
-    @staticmethod
-    def _number(text: str | None, name: str) -> int:
-        if text is None or not re.fullmatch(r"\d{1,18}", text):
-            raise RequestError(HTTPStatus.BAD_REQUEST, f"{name} must be a number of bytes")
-        return int(text)
+    def _post(self) -> None:
+        self._begin_body()
+        match urlsplit(self.path).path:
+            case "/v1/compose":
+                compose = order(Compose, self._body)
+                stored = self.gateway_files.compose(compose.path, compose.parts)
+                self._answer(HTTPStatus.CREATED, stored.wire())
+            case "/v1/gather":
+                gather = order(Gather, self._body)
+                self.gateway_files.gather(gather.folder, gather.files)
+                self._answer(HTTPStatus.OK, {"folder": gather.folder})
+            case _:
+                raise RequestError(HTTPStatus.NOT_FOUND, "there is no such resource")
+
+    def _delete(self) -> None:
+        if not urlsplit(self.path).path.startswith(FILES):
+            raise RequestError(HTTPStatus.NOT_FOUND, "files are deleted below /v1/files/")
+        self.gateway_files.delete(self._file_path())
+        self.send_response(HTTPStatus.NO_CONTENT)
+        self.end_headers()
+
+    def _begin_body(self) -> int:
+        """How many bytes the request has."""
+        length = number(self.headers.get("Content-Length"), "Content-Length")
+        self._body = Body(self.rfile, length)
+        return length
 
 
 class Server(ThreadingHTTPServer):
@@ -229,7 +229,9 @@ def make_server(root: str, port: int = names.STORE_PORT) -> Server:
     """A server of the volume at `root`, on loopback only."""
 
     class Bound(Handler):
-        storage = Storage(root)
+        volume = Volume(root)
+        storage = Storage(volume)
+        gateway_files = GatewayFiles(volume)
 
     return Server(("127.0.0.1", port), Bound)
 

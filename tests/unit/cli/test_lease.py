@@ -10,20 +10,13 @@ from algorithm_operator.cli.connection import Kind
 from algorithm_operator.cli.errors import CliError
 from algorithm_operator.core.storepod import wanted_until
 from tests.unit.cli.conftest import MemoryCluster
-from tests.unit.cli.test_explain import EVIL, condition
+from tests.unit.cli.test_explain import condition
 
 STORE: dict[str, Any] = {"metadata": {"name": "cases"}, "spec": {}}
-WAITING = {"reason": "ImagePullBackOff", "message": "not found"}
-UNSCHEDULED = {"type": "PodScheduled", "status": "False", "message": "0/1 nodes are available"}
-LEAVING = {"metadata": {"name": "cases-store", "deletionTimestamp": "2026-11-22T20:00:00Z"}, "status": {}}
 
 
 def store(**ready: str) -> dict[str, Any]:
     return {**STORE, "status": {"conditions": [condition("Ready", **ready)]}}
-
-
-def pod(**status: Any) -> dict[str, Any]:
-    return {"metadata": {"name": "cases-store"}, "status": status}
 
 
 def test_lease_is_what_the_operator_looks_for(cluster: MemoryCluster) -> None:
@@ -70,38 +63,3 @@ def test_a_pod_that_does_not_come_is_explained(
         lease.open_store(cluster, "cases", lambda text: None),  # type: ignore[arg-type]
     ):
         pass
-
-
-@pytest.mark.parametrize(
-    ("of_store", "of_pod", "said"),
-    [
-        (None, None, "Is the operator running, and does it watch this namespace?"),
-        (STORE, None, "nobody has looked at the DataStore"),
-        (store(status="True", reason="Ready"), None, "the operator has not made it"),
-        (store(status="False", reason="PolicyMissing", message="no policy"), None, "no policy"),
-        (store(status="True", reason="Ready"), LEAVING, "still leaving"),
-        (store(status="True", reason="Ready"), pod(conditions=[UNSCHEDULED]), "no node for it: 0/1 nodes"),
-        (
-            store(status="True", reason="Ready"),
-            pod(containerStatuses=[{"name": "store", "state": {"waiting": WAITING}}]),
-            "ImagePullBackOff: not found",
-        ),
-        (store(status="True", reason="Ready"), pod(phase="Running"), "it is Running"),
-        (store(status="False", reason="ClaimNotFound", message=EVIL), None, r"\x1b[2J[red]x\x0a\u202e"),
-    ],
-)
-def test_why_not_ready(of_store: Any, of_pod: Any, said: str) -> None:
-    assert said in lease.why_not_ready(of_store, of_pod)
-
-
-@pytest.mark.parametrize(
-    ("found", "expected"),
-    [
-        (pod(conditions=[{"type": "Ready", "status": "True"}]), True),
-        (pod(conditions=[{"type": "Ready", "status": "False"}]), False),
-        (pod(), False),
-        ({**LEAVING, "status": {"conditions": [{"type": "Ready", "status": "True"}]}}, False),
-    ],
-)
-def test_is_ready(found: Any, expected: bool) -> None:
-    assert lease.is_ready(found) is expected

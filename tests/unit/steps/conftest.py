@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.steps.attempt import Attempt
+from tests.unit.steps.storeserver import Client, serving
 
 
 @pytest.fixture
@@ -16,3 +17,12 @@ def attempt(tmp_path: Path) -> Iterator[Attempt]:
     made = Attempt(tmp_path)
     yield made
     made.end()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Client]:
+    """A volume and the server of its store Pod."""
+    root = tmp_path / "volume"
+    root.mkdir()
+    with serving(root) as port:
+        yield Client(root, port)

@@ -4,76 +4,30 @@ from __future__ import annotations
 
 import hashlib
 import http.client
-import json
 import os
 import stat
-import threading
-import time
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
 import pytest
 
-from algorithm_operator.steps.store import make_server
+from tests.unit.steps.storeserver import Client
 
 DATA = os.urandom(3_000_000)
 SHA = hashlib.sha256(DATA).hexdigest()
 
 
-@dataclass
-class Client:
-    root: Path
-    port: int
-
-    def ask(
-        self, method: str, target: str, body: bytes | None = None, **headers: str
-    ) -> tuple[int, bytes, Any]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
-        try:
-            connection.request(method, target, body=body, headers=headers)
-            answer = connection.getresponse()
-            return answer.status, answer.read(), answer.headers
-        finally:
-            connection.close()
-
-    def json(self, method: str, target: str, body: bytes | None = None) -> tuple[int, dict[str, Any]]:
-        status, text, _ = self.ask(method, target, body)
-        return status, json.loads(text)
-
-    def wait_part(self, path: str, size: int) -> None:
-        """Wait until so much of an unfinished upload is there."""
-        deadline = time.monotonic() + 20
-        part = self.root / f"{path}.part"
-        while not part.exists() or part.stat().st_size < size:
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-
-    def put(
-        self, path: str, body: bytes, offset: int = 0, total: int | None = None, sha: str = SHA
-    ) -> tuple[int, dict[str, Any]]:
-        query = urlencode({"offset": offset, "total": len(DATA) if total is None else total, "sha256": sha})
-        return self.json("PUT", f"/v1/files/{quote(path)}?{query}", body)
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Client]:
-    root = tmp_path / "volume"
-    root.mkdir()
-    server = make_server(str(root), 0)
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-    thread.start()
-    yield Client(root, server.server_address[1])
-    server.shutdown()
-    server.server_close()
-    thread.join()
+def put(
+    store: Client, path: str, body: bytes, offset: int = 0, total: int | None = None, sha: str = SHA
+) -> tuple[int, dict[str, Any]]:
+    query = urlencode({"offset": offset, "total": len(DATA) if total is None else total, "sha256": sha})
+    return store.json("PUT", f"/v1/files/{quote(path)}?{query}", body)
 
 
 def test_up_and_down(store: Client) -> None:
     store.root.chmod(0o2770)
-    assert store.put("case 1/t1.mha", DATA) == (
+    assert put(store, "case 1/t1.mha", DATA) == (
         201,
         {"path": "case 1/t1.mha", "size": len(DATA), "sha256": SHA},
     )
@@ -94,7 +48,7 @@ def test_up_and_down(store: Client) -> None:
 
 
 def test_without_a_group_everyone_may_read(store: Client) -> None:
-    store.put("x", DATA)
+    put(store, "x", DATA)
     assert stat.S_IMODE((store.root / "x").stat().st_mode) == 0o644
 
 
@@ -119,19 +73,19 @@ def test_ranges_that_cannot_be(store: Client) -> None:
 
 
 def test_an_upload_is_resumed(store: Client) -> None:
-    assert store.put("x", DATA[:1000]) == (202, {"offset": 1000})
+    assert put(store, "x", DATA[:1000]) == (202, {"offset": 1000})
     assert not (store.root / "x").exists()
     assert store.json("GET", "/v1/stat?path=x")[1]["part"] == 1000
-    status, found = store.put("x", b"", offset=0)
+    status, found = put(store, "x", b"", offset=0)
     assert (status, found["offset"]) == (409, 1000)
-    assert store.put("x", DATA[1000:2000], offset=1000) == (202, {"offset": 2000})
-    assert store.put("x", DATA[2000:], offset=2000)[0] == 201
+    assert put(store, "x", DATA[1000:2000], offset=1000) == (202, {"offset": 2000})
+    assert put(store, "x", DATA[2000:], offset=2000)[0] == 201
     assert (store.root / "x").read_bytes() == DATA
 
 
 def test_an_upload_is_resumed_after_a_restart(store: Client) -> None:
     (store.root / "x.part").write_bytes(DATA[:1000])
-    assert store.put("x", DATA[1000:], offset=1000)[0] == 201
+    assert put(store, "x", DATA[1000:], offset=1000)[0] == 201
     assert (store.root / "x").read_bytes() == DATA
 
 
@@ -142,28 +96,28 @@ def test_a_connection_that_breaks_leaves_what_arrived(store: Client) -> None:
     connection.endheaders(DATA[:500_000])
     connection.close()
     store.wait_part("x", 500_000)
-    status, found = store.put("x", b"", offset=len(DATA) - 1)
+    status, found = put(store, "x", b"", offset=len(DATA) - 1)
     assert (status, found["offset"]) == (409, 500_000)
-    assert store.put("x", DATA[500_000:], offset=500_000)[0] == 201
+    assert put(store, "x", DATA[500_000:], offset=500_000)[0] == 201
 
 
 def test_a_hash_that_differs(store: Client) -> None:
     (store.root / "x").write_bytes(b"old")
-    status, found = store.put("x", DATA[:-1] + b"?")
+    status, found = put(store, "x", DATA[:-1] + b"?")
     assert (status, found["offset"]) == (409, 0)
     assert (store.root / "x").read_bytes() == b"old"
-    assert store.put("x", DATA)[0] == 201
+    assert put(store, "x", DATA)[0] == 201
 
 
 def test_another_file_begins_anew(store: Client) -> None:
-    store.put("x", DATA[:1000])
+    put(store, "x", DATA[:1000])
     other = b"other"
-    assert store.put("x", other, total=5, sha=hashlib.sha256(other).hexdigest())[0] == 201
+    assert put(store, "x", other, total=5, sha=hashlib.sha256(other).hexdigest())[0] == 201
     assert (store.root / "x").read_bytes() == other
 
 
 def test_an_empty_file(store: Client) -> None:
-    assert store.put("x", b"", total=0, sha=hashlib.sha256(b"").hexdigest())[0] == 201
+    assert put(store, "x", b"", total=0, sha=hashlib.sha256(b"").hexdigest())[0] == 201
     assert (store.root / "x").read_bytes() == b""
 
 
@@ -183,7 +137,7 @@ def test_paths_that_lead_elsewhere(store: Client, path: str, tmp_path: Path) -> 
     assert status in (400, 404), body
     assert b"secret" not in body
     if path != "link":  # a name that is a link is replaced by the file, as rename does
-        status, _ = store.put(path, DATA)
+        status, _ = put(store, path, DATA)
         assert status == 400
     assert [(file.name, file.read_text()) for file in outside.iterdir()] == [("x", "secret")]
 
@@ -210,7 +164,7 @@ def test_two_uploads_at_once(store: Client) -> None:
     first.putheader("Content-Length", str(len(DATA)))
     first.endheaders(DATA[:2_000_000])
     store.wait_part("x", 1_000_000)
-    status, found = store.put("x", DATA)
+    status, found = put(store, "x", DATA)
     assert status == 409
     assert "another upload" in found["error"]
     first.send(DATA[2_000_000:])
