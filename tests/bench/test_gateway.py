@@ -1,4 +1,4 @@
-"""The gateway by the newest gcapi: 200 jobs in a loop beside the API server's own create, 1 GiB up and down beside `cp`,
+"""The gateway by the newest gcapi: 200 jobs in a loop beside the API server's own create, a GiB beside `cp`,
 and its memory while that streams.
 
 The jobs are suspended by a quota of no Pods: what is measured is the submission, not the cluster's 200 Pods.
