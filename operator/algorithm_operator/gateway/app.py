@@ -14,7 +14,19 @@ import orjson
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
 
 from algorithm_operator import __version__
-from algorithm_operator.gateway import authentication, schema
+from algorithm_operator.gateway import (
+    algorithms,
+    archiveitems,
+    archives,
+    authentication,
+    files,
+    images,
+    jobs,
+    schema,
+    sessions,
+    sockets,
+    uploads,
+)
 from algorithm_operator.gateway.answers import answer
 from algorithm_operator.gateway.bounds import Bounds, Limits
 from algorithm_operator.gateway.context import Caller, Gateway
@@ -25,7 +37,17 @@ from algorithm_operator.gateway.shapes import Versions
 
 Authenticate = Callable[[Request], Awaitable[Caller]]
 
-ROUTERS: Sequence[APIRouter] = ()
+ROUTERS: Sequence[APIRouter] = (
+    jobs.router,
+    algorithms.router,
+    sockets.router,
+    uploads.router,
+    sessions.router,
+    images.router,
+    archiveitems.router,
+    archives.router,
+    files.router,
+)
 """Of the resources. Order counts: a path with a name in it (archives/items/) stands before one with a pk there."""
 
 GCAPI = Versions(latest_version="0.16.1", lowest_supported_version="0.13.0")

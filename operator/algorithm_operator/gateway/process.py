@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from algorithm_operator.gateway import importing, uploads
 from algorithm_operator.gateway.app import make_app
@@ -18,12 +21,24 @@ from algorithm_operator.gateway.database.engine import SqlDatabase
 from algorithm_operator.gateway.envelope import trace
 from algorithm_operator.gateway.server import Patience, Server
 from algorithm_operator.gateway.settings import Settings
-from algorithm_operator.gateway.stores import StorePods
+from algorithm_operator.gateway.stores import Stores
 from algorithm_operator.gateway.tls import Certificate
 from algorithm_operator.kube.client import Client
 from algorithm_operator.kube.connection import Connection
 
 log = logging.getLogger(__name__)
+
+
+class Clock:
+    """The time, for Stores."""
+
+    def now(self) -> datetime:
+        """In UTC."""
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        """Seconds that never jump."""
+        return time.monotonic()
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +61,7 @@ async def run(settings: Settings, connection: Connection) -> None:
     async with AsyncExitStack() as stack:
         cluster = await stack.enter_async_context(Client(connection))
         database = await stack.enter_async_context(SqlDatabase(settings.database))
-        stores = await stack.enter_async_context(StorePods(cluster))
+        stores = await stack.enter_async_context(Stores(cluster, f"gateway {os.uname().nodename}", Clock()))
         gateway = Gateway(settings, cluster, database, stores)
         app = make_app(gateway, Authentication(gateway, Reviews(cluster)))
         certificate = certificate_of(settings)
