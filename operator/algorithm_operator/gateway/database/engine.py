@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import random
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -22,7 +24,8 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 BUSY_SECONDS = 15
 """How long a transaction on SQLite waits for one of another process (a backup, the gateway of before)."""
 _THREADS = 8
-_TRIES = 5
+_TRIES = 20
+_WAIT_FIRST, _WAIT_MAX = 0.005, 0.2
 _SERIALIZATION = {"40001", "40P01"}
 """SQLSTATEs of transactions that met another one: done again, they end well."""
 
@@ -100,11 +103,12 @@ class SqlDatabase:
         self._engine.dispose()
 
     def _run(self, work: Callable[[Session], T]) -> T:
-        for left in reversed(range(_TRIES)):
+        for tried in range(1, _TRIES + 1):
             try:
                 with Session(self._engine, expire_on_commit=False) as session, session.begin():
                     return work(session)
             except DBAPIError as error:
-                if not left or getattr(error.orig, "sqlstate", None) not in _SERIALIZATION:
+                if tried == _TRIES or getattr(error.orig, "sqlstate", None) not in _SERIALIZATION:
                     raise
+            time.sleep(random.uniform(0, min(_WAIT_FIRST * 2**tried, _WAIT_MAX)))  # noqa: S311
         raise AssertionError("unreachable")
