@@ -71,8 +71,8 @@ def test_crds_are_those_of_the_repository() -> None:
 @pytest.mark.parametrize(
     ("values", "count", "policy"),
     [
-        ({}, 3, "keep"),
-        ({"crds": {"keep": False}}, 3, None),
+        ({}, 4, "keep"),
+        ({"crds": {"keep": False}}, 4, None),
         ({"crds": {"enabled": False}}, 0, None),
     ],
     ids=["default", "not kept", "off"],

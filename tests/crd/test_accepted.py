@@ -67,6 +67,19 @@ def test_an_algorithm_with_all_its_fields(server: Server, algorithm: Object) -> 
     assert stored["interfaces"][1]["outputs"][0]["storeInStatus"] is True
 
 
+def test_an_import_with_its_defaults(server: Server, imageimport: Object) -> None:
+    assert server.accepts(imageimport)["spec"] == {
+        "source": {"name": "cases", "paths": ["series/"]},
+        "kind": "Image",
+        "timeLimitSeconds": 600,
+    }
+
+
+def test_a_job_may_take_the_image_of_an_import(server: Server, job: Object) -> None:
+    job["spec"]["inputs"][0] = {"slug": "t1-mri", "imageImport": {"name": "series-1"}}
+    assert server.accepts(job)["spec"]["inputs"][0]["imageImport"] == {"name": "series-1"}
+
+
 def test_every_kind_with_its_defaults(server: Server, algorithm: Object) -> None:
     given = [
         {"slug": kind.name.lower().replace("_", "-"), "kind": str(kind)}

@@ -257,6 +257,11 @@ JOB = {
         given(image={"reference": PINNED}),
         ["spec.inputs[0].image.path: Required value"],
     ),
+    "store and import": (
+        given(store={"name": "cases", "paths": ["a"]}, imageImport={"name": "first"}),
+        ["spec.inputs[0]", "must validate one and only one schema (oneOf)"],
+    ),
+    "import without a name": (given(imageImport={}), ["spec.inputs[0].imageImport.name: Required value"]),
     "job without an output": (
         given(job={"name": "first"}),
         ["spec.inputs[0].job.output: Required value"],
@@ -310,6 +315,34 @@ def test_job(server: Server, job: Object, spoil: Spoil, says: list[str]) -> None
     check(server.refuses(job), says)
 
 
+IMPORT = {
+    "no source": (lambda spec: spec.clear(), ["spec.source: Required value"]),
+    "no path": (field(source={"name": "cases", "paths": []}), ["spec.source.paths", "at least 1 item"]),
+    "65 paths": (
+        field(source={"name": "cases", "paths": [f"{number}.dcm" for number in range(65)]}),
+        ["spec.source.paths: Too many: 65: must have at most 64 items"],
+    ),
+    "parent folder": (
+        field(source={"name": "cases", "paths": ["a", "../b"]}),
+        ["spec.source", "relative to the root of the DataStore"],
+    ),
+    "absolute path": (field(source={"name": "cases", "paths": ["/a"]}), ["relative to the root"]),
+    "control character": (field(source={"name": "cases", "paths": ["a\nb"]}), ["control characters"]),
+    "a kind that is no image": (field(kind="Float"), ["spec.kind: Unsupported value", "Displacement field"]),
+    "DICOM, which stays DICOM": (field(kind="DICOM Image Set"), ["spec.kind: Unsupported value"]),
+    "no time": (field(timeLimitSeconds=29), ["spec.timeLimitSeconds", "greater than or equal to 30"]),
+    "too much time": (field(timeLimitSeconds=86401), ["spec.timeLimitSeconds"]),
+    "negative ttl": (field(ttlSecondsAfterFinished=-1), ["spec.ttlSecondsAfterFinished"]),
+    "unknown field": (field(podSpecPatch="x"), ["unknown field", "podSpecPatch"]),
+}
+
+
+@pytest.mark.parametrize(("spoil", "says"), IMPORT.values(), ids=IMPORT)
+def test_import(server: Server, imageimport: Object, spoil: Spoil, says: list[str]) -> None:
+    spoil(imageimport["spec"])
+    check(server.refuses(imageimport), says)
+
+
 DATASTORE = {
     "no claim": (lambda spec: spec.clear(), ["spec.persistentVolumeClaim: Required value"]),
     "claim without a name": (field(persistentVolumeClaim={}), ["claimName: Required value"]),
@@ -325,7 +358,9 @@ def test_datastore(server: Server, datastore: Object, spoil: Spoil, says: list[s
     check(server.refuses(datastore), says)
 
 
-@pytest.mark.parametrize(("kind", "limit"), [("job", 50), ("algorithm", 63), ("datastore", 63)])
+@pytest.mark.parametrize(
+    ("kind", "limit"), [("job", 50), ("algorithm", 63), ("datastore", 63), ("imageimport", 63)]
+)
 def test_name(server: Server, request: pytest.FixtureRequest, kind: str, limit: int) -> None:
     body: Object = request.getfixturevalue(kind)
     body["metadata"]["name"] = "a" * limit
@@ -334,7 +369,7 @@ def test_name(server: Server, request: pytest.FixtureRequest, kind: str, limit: 
     check(server.refuses(body), [f"the name may have at most {limit} characters"])
 
 
-@pytest.mark.parametrize("kind", ["job", "algorithm", "datastore"])
+@pytest.mark.parametrize("kind", ["job", "algorithm", "datastore", "imageimport"])
 def test_no_spec(server: Server, request: pytest.FixtureRequest, kind: str) -> None:
     body: Object = request.getfixturevalue(kind)
     del body["spec"]

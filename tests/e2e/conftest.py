@@ -111,6 +111,7 @@ def operator_values() -> dict[str, Any]:
         "stepsResources": {
             "stage": {"cpu": "400m", "memory": "512Mi"},
             "collect": {"cpu": "250m", "memory": "512Mi"},
+            "import": {"cpu": "400m", "memory": "512Mi"},
         },
     }
 

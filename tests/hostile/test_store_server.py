@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from algorithm_operator.core.names import attempt_folder
+from algorithm_operator.core.names import attempt_folder, import_folder
 from algorithm_operator.steps import storage
 from algorithm_operator.steps.store import make_server
 
@@ -101,6 +101,17 @@ def test_absurd_ranges(port: int, root: Path, wanted: str) -> None:
     assert status in (400, 416)
     assert DATA not in body
     assert ask(port, "GET", "/v1/files/x") == (200, DATA)
+
+
+def test_images_of_imports_are_read_only(port: int, root: Path) -> None:
+    """The same of what an import has made, or is about to."""
+    folder = import_folder("series", UID)
+    for path in (folder, f"{folder}/{UID}.mha", f"{folder}/{UID}.tif", f"{folder}/a/b"):
+        status, error = put(port, path, OTHER)
+        assert status == 400
+        assert "only the import itself writes" in error
+    assert list(root.rglob("*")) == []
+    assert put(port, "imports/t1.mha", DATA)[0] == 201, "people may call a folder so"
 
 
 def test_results_of_jobs_are_read_only(port: int, root: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -54,11 +55,17 @@ class ImportReport(Model):
     more: Annotated[int, Field(ge=0)] = 0
 
 
+def refusal(message: str, files: Sequence[str] = ()) -> ImportReport:
+    """Why there is no image, and the files (their paths, untrusted) that this is about."""
+    told = [shown(each, MAX_FILE_NAME) for each in files[:MAX_FILES]]
+    return ImportReport(message=message, files=told, more=len(files) - len(told))
+
+
 def encode(report: ImportReport) -> bytes:
     """`report` as a termination message: texts cut, and files and notes left out from the end, until it fits."""
     bare = report.model_copy(update={"files": [], "more": report.more + len(report.files)})
     if bare.image is not None:
-        notes = [shown(each, MAX_NOTE) for each in bare.image.notes[:MAX_NOTES]]
+        notes = list(bare.image.notes)
         while notes and not _fits(_with_notes(bare, notes)):
             notes.pop()
         bare = _with_notes(bare, notes)
@@ -67,9 +74,9 @@ def encode(report: ImportReport) -> bytes:
             break
         bare = _cut(bare, limit)
     listed = bare
-    for count in range(1, min(len(report.files), MAX_FILES) + 1):
-        names = [shown(each, MAX_FILE_NAME) for each in report.files[:count]]
-        longer = bare.model_copy(update={"files": names, "more": report.more + len(report.files) - count})
+    for count in range(1, len(report.files) + 1):
+        left = len(report.files) - count
+        longer = bare.model_copy(update={"files": report.files[:count], "more": report.more + left})
         if not _fits(longer):
             break
         listed = longer

@@ -143,6 +143,11 @@ def outcome(live: Pod, container: str) -> Ended | Trouble | None:
     if ended is not None and _ran(ended) and not status.get("reason"):
         return Ended(int(ended.get("exitCode") or 0), str(ended.get("message") or ""))
     if status.get("phase") == "Failed" and status.get("reason"):
+        seconds = (live.get("spec") or {}).get("activeDeadlineSeconds")
+        if status["reason"] == "DeadlineExceeded" and seconds is not None:
+            return _lost(
+                name, f"it was not done within its time limit of {seconds} s, with image pull and volumes"
+            )
         return _lost(name, str(status.get("message") or status["reason"]))
     for each in statuses:
         final = _terminated(each)

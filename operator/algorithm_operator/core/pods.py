@@ -27,7 +27,7 @@ from algorithm_operator.core.settings import PodSettings
 Body = dict[str, Any]
 GRACE_AFTER_COLLECT_SECONDS = 30
 
-UNDISTURBED = {
+_UNDISTURBED = {
     "cluster-autoscaler.kubernetes.io/safe-to-evict": "false",
     "karpenter.sh/do-not-disrupt": "true",
     "sidecar.istio.io/inject": "false",
@@ -155,7 +155,7 @@ def run_pod(plan: Plan, run: RunSnapshot, stores: Mapping[str, DataStoreSpec], s
             *store_volumes,
         ],
     }
-    annotations = {**UNDISTURBED, **_user_annotation(run), names.ANNOTATION_PLAN: plan_text}
+    annotations = {**_UNDISTURBED, **_user_annotation(run), names.ANNOTATION_PLAN: plan_text}
     job = plan.job
     return {
         "apiVersion": "v1",
@@ -204,7 +204,7 @@ def salvage_pod(
             "name": names.salvage_pod(job.name, job.attempt),
             "namespace": job.namespace,
             "labels": names.labels(names.ROLE_SALVAGE, job.name, job.attempt),
-            "annotations": {**UNDISTURBED, **_user_annotation(run)},
+            "annotations": {**_UNDISTURBED, **_user_annotation(run)},
             "ownerReferences": [
                 owner_reference(api_version=API_VERSION, kind="AlgorithmJob", name=job.name, uid=job.uid)
             ],

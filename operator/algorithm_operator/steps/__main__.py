@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Callable
 from types import FrameType
+from typing import NoReturn
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -45,7 +47,7 @@ def main(arguments: list[str]) -> int:
         case ["import"]:
             from algorithm_operator.steps import importing
 
-            _end_at_signal()
+            _end_at_signal(sys.exit)  # what it has begun in the store is removed
             return importing.run(roots, os.environ)
         case ["store"]:
             from algorithm_operator.steps import store
@@ -58,11 +60,11 @@ def main(arguments: list[str]) -> int:
     return 2
 
 
-def _end_at_signal() -> None:
+def _end_at_signal(leave: Callable[[int], NoReturn] = os._exit) -> None:
     """End as any process does, although we are PID 1."""
 
     def end(number: int, frame: FrameType | None) -> None:
-        os._exit(128 + number)
+        leave(128 + number)
 
     for number in SIGNALS:
         signal.signal(number, end)

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from algorithm_operator.api.imageimport import MAX_FILE_NAME, MAX_NOTE, MAX_NOTES
 from algorithm_operator.api.text import shown
 from algorithm_operator.contract.exits import STAGE_BAD_INPUT, STAGE_OK, STAGE_RETRY
-from algorithm_operator.contract.importing import Imported, ImportPlan, ImportReport, encode
+from algorithm_operator.contract.importing import Imported, ImportPlan, ImportReport, encode, refusal
 from algorithm_operator.contract.plan import PlannedSocket
 from algorithm_operator.steps import sources, termination, walk
 from algorithm_operator.steps.commit import ImportFolder
@@ -32,11 +32,11 @@ def run(roots: Roots, environment: Mapping[str, str]) -> int:
     try:
         report, code = _import(roots, environment), STAGE_OK
     except StepError as error:
-        report, code = ImportReport(message=error.why, files=list(error.files)), error.code
+        report, code = refusal(error.why, error.files), error.code
     except (PlanError, ChangedError) as error:
-        report, code = ImportReport(message=f"{error}."), STAGE_RETRY
+        report, code = refusal(f"{error}."), STAGE_RETRY
     except OSError as error:
-        report, code = ImportReport(message=f"{os_message(error)}."), STAGE_RETRY
+        report, code = refusal(f"{os_message(error)}."), STAGE_RETRY
     termination.leave(roots, encode(report), report.message)
     return code
 

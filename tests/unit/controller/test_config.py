@@ -49,7 +49,7 @@ def test_everything() -> None:
             "AO_CANARY_PORT": "9",
             "AO_ISOLATION_STRICT": "False",
             "AO_ISOLATION_MANAGE_POLICY": "false",
-            "AO_STEPS_RESOURCES": '{"stage": {"cpu": "1", "memory": "1Gi"}}',
+            "AO_STEPS_RESOURCES": '{"stage": {"cpu": "1", "memory": "1Gi"}, "import": {"cpu": "2", "memory": "8Gi"}}',
             "AO_DNS_SERVERS": "10.96.0.10,fd00::a",
             "AO_LEASE_NAME": "lead",
             "AO_LOG_LEVEL": "debug",
@@ -67,6 +67,7 @@ def test_everything() -> None:
     assert not settings.manage_policy
     assert (pods.isolation_strict, pods.pull_failure_seconds) == (False, 30)
     assert pods.stage_resources == {"cpu": "1", "memory": "1Gi"}
+    assert pods.import_resources == {"cpu": "2", "memory": "8Gi"}
     assert pods.collect_resources == {"cpu": "500m", "memory": "512Mi"}
     assert pods.extra_tolerations == [{"operator": "Exists"}]
     assert (settings.lease_name, settings.log_level) == ("lead", "DEBUG")

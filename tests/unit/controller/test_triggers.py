@@ -11,6 +11,7 @@ from algorithm_operator.kube.resources import (
     ALGORITHM_JOBS,
     ALGORITHMS,
     DATASTORES,
+    IMAGE_IMPORTS,
     LEASES,
     NETWORK_POLICIES,
     PODS,
@@ -75,6 +76,34 @@ def test_the_end_of_a_job_wakes_those_that_wait_for_its_outputs(store: Store) ->
     assert keys(store, ALGORITHM_JOBS, running, job("a2", "a")) == {"AlgorithmJob/a2"}
     assert keys(store, ALGORITHM_JOBS, done, running) == {"AlgorithmJob/a2", "AlgorithmJob/next"}
     assert keys(store, ALGORITHM_JOBS, done, done) == {"AlgorithmJob/a2"}
+
+
+def test_the_end_of_an_import_wakes_the_jobs_that_wait_for_its_image(store: Store) -> None:
+    waits = job("next", "b")
+    waits["spec"]["inputs"] = [{"slug": "y", "imageImport": {"name": "i"}}]
+    store.put(ALGORITHM_JOBS, waits)
+    same_name = job("other", "b")
+    same_name["spec"]["inputs"] = [{"slug": "y", "job": {"name": "i", "output": "z"}}]
+    store.put(ALGORITHM_JOBS, same_name)
+    going, done = (thing("i", status={"state": state}) for state in ("Importing", "Failed"))
+    assert keys(store, IMAGE_IMPORTS, going) == {"ImageImport/i"}
+    assert keys(store, IMAGE_IMPORTS, done, going) == {"ImageImport/i", "AlgorithmJob/next"}
+    assert keys(store, IMAGE_IMPORTS, done, done) == {"ImageImport/i"}
+
+
+def test_a_pod_of_an_import(store: Store) -> None:
+    pod = thing("i-1-import")
+    pod["metadata"]["ownerReferences"] = [
+        {"kind": "ImageImport", "name": "i", "uid": "ns/i", "controller": True}
+    ]
+    assert keys(store, PODS, pod) == {"ImageImport/i"}
+
+
+def test_what_imports_wait_for(store: Store) -> None:
+    for name, state in (("i", "Pending"), ("done", "Succeeded")):
+        store.put(IMAGE_IMPORTS, thing(name, status={"state": state}))
+    for resource in (DATASTORES, NETWORK_POLICIES):
+        assert keys(store, resource, thing("d")) == {"DataStore/d", "ImageImport/i", *WAITING}
 
 
 def test_an_algorithm_wakes_its_unfinished_jobs_and_a_new_spec_the_other_algorithms(store: Store) -> None:
