@@ -13,7 +13,19 @@ from algorithm_operator import __version__
 from algorithm_operator.controller import config
 from algorithm_operator.core import policies
 from deploy.render import CHART, CRDS, GROUP, KINDS
-from tests.chart.tools import EVERYTHING, JOBS, Object, Values, environment, keys, only, pod, render, run
+from tests.chart.tools import (
+    EVERYTHING,
+    JOBS,
+    Object,
+    Values,
+    environment,
+    helm,
+    keys,
+    only,
+    pod,
+    render,
+    run,
+)
 
 DIGEST = "sha256:" + "a" * 64
 CRD_NAMES = {f"{kind.lower()}s.{GROUP}" for kind in KINDS}
@@ -252,6 +264,18 @@ def bound(objects: list[Object], name: str) -> Object | None:
     assert spec["validationActions"] == ["Deny"]
     found: Object | None = (spec.get("matchResources") or {}).get("namespaceSelector")
     return found
+
+
+def test_who_asked_is_written_where_the_cluster_can() -> None:
+    """Without the kind, nothing of it: test_defaults_name_everything."""
+    kind = "admissionregistration.k8s.io/v1/MutatingAdmissionPolicy"
+    text = helm("template", "x", str(CHART), "--api-versions", kind, values={"watchNamespaces": ["imaging"]})
+    objects = [o for o in yaml.safe_load_all(text) if o]
+    policy = only(objects, "MutatingAdmissionPolicy")
+    assert policy["spec"]["failurePolicy"] == "Fail"
+    binding = only(objects, "MutatingAdmissionPolicyBinding")["spec"]
+    watched = {"namespaceSelector": named("imaging")}
+    assert binding == {"policyName": policy["metadata"]["name"], "matchResources": watched}
 
 
 def named(*names: str) -> Object:

@@ -41,6 +41,7 @@ def test_an_algorithm_with_all_its_fields(server: Server, algorithm: Object) -> 
         "security": {"user": {"uid": 1000, "gid": 1000}},
         "timeLimitSeconds": 600,
         "collectSeconds": 60,
+        "limits": {"activeJobsPerUser": 10000, "jobsPerUser": {"count": 100000, "period": "8759h59m60s"}},
     }
     tissues = {
         "slug": "tissues",
@@ -165,6 +166,7 @@ def test_a_job_with_all_its_fields(server: Server, job: Object) -> None:
         "attempts": 1,
         "suspend": True,
         "ttlSecondsAfterFinished": 0,
+        "requestedBy": "oidc:Zoë Ångström <zoe@example.org>",
     }
     assert server.accepts(job)["spec"]["suspend"] is True
 

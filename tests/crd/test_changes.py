@@ -65,6 +65,7 @@ EDITS: dict[str, tuple[str, Any]] = {
     "an output store": ("outputStore", {"name": "results"}),
     "a time limit": ("timeLimitSeconds", 60),
     "attempts": ("attempts", 4),
+    "a requester": ("requestedBy", "alice@example.org"),
 }
 
 
@@ -77,11 +78,19 @@ def test_a_spec_does_not_change(server: Server, name: str, field: str, value: ob
     assert "Apply it under a new name to run it anew" in message
 
 
-@pytest.mark.parametrize("field", ["outputStore", "timeLimitSeconds"])
+@pytest.mark.parametrize("field", ["outputStore", "timeLimitSeconds", "requestedBy"])
 def test_what_was_given_is_not_taken_away(server: Server, job: Object, field: str) -> None:
-    job["spec"] |= {"outputStore": {"name": "results"}, "timeLimitSeconds": 60}
+    job["spec"] |= {"outputStore": {"name": "results"}, "timeLimitSeconds": 60, "requestedBy": "alice"}
     name = server.apply(job)["metadata"]["name"]
     assert f"{field} cannot be changed" in server.refuses_patch(KIND, name, {"spec": {field: None}})
+
+
+def test_a_requester_does_not_change(server: Server, job: Object) -> None:
+    job["spec"]["requestedBy"] = "alice"
+    name = server.apply(job)["metadata"]["name"]
+    assert "requestedBy cannot be changed" in server.refuses_patch(
+        KIND, name, {"spec": {"requestedBy": "bob"}}
+    )
 
 
 def test_ttl_changes_at_any_time(server: Server, ended: str) -> None:

@@ -89,6 +89,7 @@ def test_an_import_shows_its_image(server: Server, imageimport: Object) -> None:
 
 def test_jobs_are_selected_on_the_server_by_algorithm_and_state(server: Server, job: Object) -> None:
     job["spec"]["algorithmRef"]["name"] = "selected"
+    job["spec"]["requestedBy"] = "alice@example.org"
     name = server.apply(job)["metadata"]["name"]
     server.patch("AlgorithmJob", name, {"status": {"state": "Queued"}}, status=True)
 
@@ -108,6 +109,8 @@ def test_jobs_are_selected_on_the_server_by_algorithm_and_state(server: Server, 
     assert selected("spec.algorithmRef.name=selected") == [name]
     assert selected("spec.algorithmRef.name=selected,status.state=Queued") == [name]
     assert selected("spec.algorithmRef.name=selected,status.state=Running") == []
+    assert selected("spec.algorithmRef.name=selected,spec.requestedBy=alice@example.org") == [name]
+    assert selected("spec.requestedBy=alice@example.or") == []
 
 
 def test_short_names_and_the_category(server: Server) -> None:

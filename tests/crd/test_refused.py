@@ -39,6 +39,10 @@ def field(**fields: Any) -> Spoil:
     return lambda spec: spec.update(fields)
 
 
+def per(**fields: Any) -> Spoil:
+    return field(limits={"jobsPerUser": {"count": 1, "period": "1h", **fields}})
+
+
 def anything(*slugs: str, **more: str) -> list[Object]:
     return [{"slug": slug, "kind": "Anything", **more} for slug in slugs]
 
@@ -207,6 +211,24 @@ ALGORITHM = {
     "no threads": (field(resources={"threads": 0}), ["spec.resources.threads"]),
     "no time": (field(timeLimitSeconds=0), ["spec.timeLimitSeconds", "greater than or equal to 10"]),
     "network": (field(network="Host"), ['spec.network: Unsupported value: "Host"', '"Loopback"']),
+    "no active jobs": (
+        field(limits={"activeJobsPerUser": 0}),
+        ["spec.limits.activeJobsPerUser", "equal to 1"],
+    ),
+    "too many active jobs": (field(limits={"activeJobsPerUser": 10001}), ["spec.limits.activeJobsPerUser"]),
+    "no jobs at all": (per(count=0), ["spec.limits.jobsPerUser.count", "equal to 1"]),
+    "too many jobs": (per(count=100001), ["spec.limits.jobsPerUser.count"]),
+    "a count without a period": (
+        field(limits={"jobsPerUser": {"count": 1}}),
+        ["spec.limits.jobsPerUser.period: Required value"],
+    ),
+    "a period in days": (per(period="30d"), ["spec.limits.jobsPerUser.period"]),
+    "a period in the wrong order": (per(period="1m1h"), ["spec.limits.jobsPerUser.period"]),
+    "an empty period": (per(period=""), ["spec.limits.jobsPerUser.period"]),
+    "a negative period": (per(period="-1h"), ["spec.limits.jobsPerUser.period"]),
+    "less than a minute": (per(period="59s"), ["spec.limits.jobsPerUser.period", "between 1m and 8760h"]),
+    "more than a year": (per(period="8760h1s"), ["spec.limits.jobsPerUser.period", "between 1m and 8760h"]),
+    "an endless period": (per(period="9" * 15 + "h"), ["spec.limits.jobsPerUser.period"]),
     "root": (field(security={"user": {"uid": 0, "gid": 0}}), ["spec.security.user.uid", "equal to 1"]),
     "unknown field": (field(podTemplate={}), ["unknown field", "podTemplate"]),
 }
@@ -303,6 +325,10 @@ JOB = {
     "long path": (at("a" * 1025), ["spec.inputs[0].store.paths[0]: Too long"]),
     "output store without a name": (field(outputStore={}), ["spec.outputStore.name: Required value"]),
     "no time": (field(timeLimitSeconds=9), ["spec.timeLimitSeconds", "greater than or equal to 10"]),
+    "nobody": (field(requestedBy=""), ["spec.requestedBy", "at least 1 char"]),
+    "a long name of a user": (field(requestedBy="a" * 254), ["spec.requestedBy", "Too long"]),
+    "a control character in a name": (field(requestedBy="a\x1b[2Jb"), ["spec.requestedBy"]),
+    "a line feed in a name": (field(requestedBy="a\n"), ["spec.requestedBy"]),
     "no attempts": (field(attempts=0), ["spec.attempts", "greater than or equal to 1"]),
     "negative ttl": (field(ttlSecondsAfterFinished=-1), ["spec.ttlSecondsAfterFinished"]),
     "unknown field": (field(podSpecPatch="x"), ["unknown field", "podSpecPatch"]),

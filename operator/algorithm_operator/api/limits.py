@@ -11,7 +11,8 @@ from pydantic import AfterValidator, Field
 from algorithm_operator.api.base import DATE_TIME, Model, cel, rules
 
 SHORTEST, LONGEST = timedelta(minutes=1), timedelta(hours=8760)
-_PERIOD = r"^([0-9]+h)?([0-9]+m)?([0-9]+s)?$"
+_PERIOD = r"^([0-9]{1,4}h)?([0-9]{1,6}m)?([0-9]{1,8}s)?$"
+"""No more digits than a year needs: CEL's duration of more has no answer."""
 _BOUNDS = "period is between 1m and 8760h, a year"
 
 
@@ -46,7 +47,7 @@ class JobsPerUser(Model):
         str,
         Field(
             min_length=2,
-            max_length=16,
+            max_length=24,
             pattern=_PERIOD,
             description="Hours, minutes and seconds, such as 720h or 1h30m.",
         ),
