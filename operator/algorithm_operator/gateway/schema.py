@@ -31,8 +31,8 @@ REFUSAL = {
     "description": "A refusal: `detail`, or sentences by field.",
     "content": {"application/json": {"schema": {"type": "object", "additionalProperties": True}}},
 }
-OPEN = ("/api/v1/gcapi/", "/api/v1/schema/")
-"""Paths, by their ends, that need no token."""
+OPEN = ("/api/v1/gcapi/", "/api/v1/schema/", "/parts/{number}/")
+"""Paths, by their ends, that need no token; the last has a signature in its query."""
 
 
 def document(app: FastAPI) -> dict[str, Any]:

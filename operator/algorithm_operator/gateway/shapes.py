@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 T = TypeVar("T")
 
-MaxFiles, MaxValues = Field(max_length=2000), Field(max_length=256)
+MaxFiles, MaxValues = Field(max_length=10_000), Field(max_length=256)
 """Every list in a body has a greatest length: without one, a million wrong members would be a million errors."""
 
 
@@ -195,7 +195,7 @@ class UploadRequest(Request):
 class PartNumbersRequest(Request):
     """PATCH …/generate-presigned-urls/."""
 
-    part_numbers: list[int]
+    part_numbers: Annotated[list[int], MaxFiles]
 
 
 class NamedPart(Request):
@@ -208,7 +208,7 @@ class NamedPart(Request):
 class CompleteRequest(Request):
     """PATCH …/complete-multipart-upload/; no parts make an empty file."""
 
-    parts: list[NamedPart]
+    parts: Annotated[list[NamedPart], MaxFiles]
 
 
 class UploadUrls(Upload):

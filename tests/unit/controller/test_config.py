@@ -113,7 +113,9 @@ def test_a_wrong_variable_is_named(variable: str, value: str, why: str) -> None:
 def test_every_variable_is_documented() -> None:
     source = Path(config.__file__).read_text(encoding="utf-8")
     read = set(re.findall(r'"(AO_[A-Z_]+)"', source))
-    documented = set(re.findall(r"^\| `(AO_[A-Z_]+)` \|", DOCUMENT.read_text(encoding="utf-8"), re.MULTILINE))
+    documented = set(
+        re.findall(r"^\| `(AO_(?!GATEWAY)[A-Z_]+)` \|", DOCUMENT.read_text(encoding="utf-8"), re.MULTILINE)
+    )
     assert read == documented
     assert len(read) > 10
 

@@ -27,6 +27,7 @@ class Reviewer:
     broken: int = 0
     """Answer with that HTTP status."""
     slow: float = 0.0
+    connection: Connection = field(init=False)
     client: Client = field(init=False)
 
     async def handle(self, request: web.Request) -> web.Response:
@@ -58,6 +59,7 @@ def known(username: str = "alice", **more: Any) -> dict[str, Any]:
 async def reviewer() -> AsyncIterator[Reviewer]:
     """Serve, with a client of it."""
     server = Reviewer()
-    async with served(server.handle) as url, Client(Connection(server=url)) as client:
-        server.client = client
-        yield server
+    async with served(server.handle) as url:
+        server.connection = Connection(server=url)
+        async with Client(server.connection) as server.client:
+            yield server

@@ -14,7 +14,6 @@ from typing import Any
 
 import aiohttp
 import pytest
-import uvloop
 from fastapi import APIRouter, Request, Response
 from starlette.responses import StreamingResponse
 
@@ -37,13 +36,6 @@ MIB = 1 << 20
 SHORT = Patience(head=0.4, rest=0.6, reader=0.6, idle=1, stop=2, connections=12)
 LIMITS = Limits(requests=6, json_bytes=MIB, small_bytes=4096, large_at_once=2, stall_seconds=0.4)
 BASE = "/imaging/api/v1"
-
-
-@pytest.fixture(scope="module")
-def event_loop_policy() -> asyncio.AbstractEventLoopPolicy:
-    """As in the process: uvloop has transports, timers and TLS of its own."""
-    policy: asyncio.AbstractEventLoopPolicy = uvloop.EventLoopPolicy()
-    return policy
 
 
 class Running:
