@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from fastapi import APIRouter, Response
 from sqlalchemy import func, select
@@ -21,7 +21,7 @@ from algorithm_operator.gateway.identity import Resource, Verb
 from algorithm_operator.gateway.itemvalues import Kept, NewValue, item_shape, kept, posted_shape, put
 from algorithm_operator.gateway.urls import pk_of
 
-router = APIRouter()
+router = APIRouter(tags=["archives"])
 
 
 def find(session: Session, namespace: str, pk: str) -> ArchiveItem | None:
@@ -55,14 +55,16 @@ async def items(caller: Calling, window: Windowed, archive: str | None = None) -
 
 
 @router.get(
-    "/{namespace}/api/v1/archives/items/{pk}/", response_model=shapes.ArchiveItem, summary="One archive item"
+    "/{namespace}/api/v1/archives/items/{pk:uuid}/",
+    response_model=shapes.ArchiveItem,
+    summary="One archive item",
 )
-async def item(caller: Calling, pk: str) -> Response:
+async def item(caller: Calling, pk: UUID) -> Response:
     """Its values; an image that is still imported is null."""
     await caller.rights.see(Resource.ARCHIVES)
-    await _look(caller, pk)
+    await _look(caller, str(pk))
     sockets = await catalogue.sockets(caller.gateway, caller.namespace)
-    return answer(item_shape(await _read(caller, pk), sockets, caller.urls))
+    return answer(item_shape(await _read(caller, str(pk)), sockets, caller.urls))
 
 
 @router.post(
@@ -90,29 +92,30 @@ async def create(caller: Calling, asked: shapes.ArchiveItemRequest) -> Response:
 
 
 @router.patch(
-    "/{namespace}/api/v1/archives/items/{pk}/",
+    "/{namespace}/api/v1/archives/items/{pk:uuid}/",
     response_model=shapes.ArchiveItemPosted,
     summary="Change an archive item",
 )
-async def update(caller: Calling, pk: str, asked: shapes.ArchiveItemRequest) -> Response:
+async def update(caller: Calling, pk: UUID, asked: shapes.ArchiveItemRequest) -> Response:
     """Give the sockets that are named other values; those of other sockets stay. All of them, or none."""
     await caller.rights.act(Verb.UPDATE, Resource.ARCHIVES)
-    await _read(caller, pk)
+    item = str(pk)
+    await _read(caller, item)
     title = _title(asked)
-    resolved = await _resolved(caller, pk, asked.values or [])
+    resolved = await _resolved(caller, item, asked.values or [])
     new = [_new(await values.settle(caller, each)) for each in resolved]
     files = [each.upload_id for each in new if each.upload_id is not None]
     if files:
-        await uploads.claim(caller.gateway, files, _user(pk))
+        await uploads.claim(caller.gateway, files, _user(item))
 
     def write(session: Session) -> Kept:
-        row = find(session, caller.namespace, pk)
+        row = find(session, caller.namespace, item)
         if row is None:
             raise not_found()
         if title is not None:
             row.title = title
         for each in new:
-            put(session, pk, each)
+            put(session, item, each)
         session.flush()
         session.refresh(row, ["values"])
         return kept(session, [row])[0]
@@ -157,7 +160,7 @@ async def _one(
         raise invalid(interface=[f"Object with slug={request.interface[:255]} does not exist."])
     if socket.slug in known:
         raise refused("This socket is named twice: a socket of an item has one value.")
-    given = await values.resolve(caller, socket, request, mine=(_user(pk),))
+    given = await values.resolve(caller, socket, request, used_by=_user(pk))
     if given.session_id is not None:
         row = await importing.refresh_session(caller.gateway, await _session(caller, given.session_id))
         if row.error is not None:

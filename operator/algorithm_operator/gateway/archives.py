@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from fastapi import APIRouter, Response
 from sqlalchemy import func, select
@@ -18,7 +18,7 @@ from algorithm_operator.gateway.identity import Resource, Verb
 from algorithm_operator.gateway.shapes import Archive, ArchiveRequest, Page
 from algorithm_operator.gateway.urls import Urls
 
-router = APIRouter()
+router = APIRouter(tags=["archives"])
 
 MAX_TITLE, MAX_DESCRIPTION, MAX_SLUG = 255, 16384, 63
 _SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
@@ -69,11 +69,11 @@ async def archives(caller: Calling, window: Windowed, slug: str | None = None) -
     return window.page([archive_shape(row, caller.urls) for row in rows], count)
 
 
-@router.get("/{namespace}/api/v1/archives/{pk}/", response_model=Archive, summary="One archive")
-async def archive(caller: Calling, pk: str) -> Response:
+@router.get("/{namespace}/api/v1/archives/{pk:uuid}/", response_model=Archive, summary="One archive")
+async def archive(caller: Calling, pk: UUID) -> Response:
     """Title, slug and description."""
     await caller.rights.see(Resource.ARCHIVES)
-    row = await archive_row(caller, pk)
+    row = await archive_row(caller, str(pk))
     if row is None:
         raise not_found()
     return answer(archive_shape(row, caller.urls))

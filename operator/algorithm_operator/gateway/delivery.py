@@ -169,7 +169,7 @@ class Delivery(Response):
                     yield held, False
                 held = piece
         if digest is not None and digest.hexdigest() != self._file.sha256:
-            raise self._broken("its bytes are not those that were stored")
+            raise self._broken("its sha256 is another one")
         yield held or b"", True
 
     async def _pieces(self, store: Store, wanted: Span) -> AsyncGenerator[bytes, None]:
@@ -207,7 +207,7 @@ class Delivery(Response):
 
     def _broken(self, why: str) -> Broken:
         return Broken(
-            f"The file {quoted(self._file.path, 1024)} is not the one that was stored: {why}. Whoever may write to the "
+            f"The file {quoted(self._file.path, 1024)} is not what was stored: {why}. Whoever may write to the "
             f"DataStore has changed it; ask its admin."
         )
 

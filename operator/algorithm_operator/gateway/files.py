@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Literal
+from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 from sqlalchemy import select
@@ -19,29 +20,31 @@ from algorithm_operator.gateway.images import suffix_of
 from algorithm_operator.gateway.importing import image_row
 from algorithm_operator.gateway.jobviews import SeenJob
 
-router = APIRouter()
+router = APIRouter(tags=["files"])
 
 
-@router.get("/{namespace}/files/images/{pk}/{name}", response_class=Response, summary="The file of an image")
-async def image(caller: Calling, request: Request, pk: str, name: str) -> Response:
+@router.get(
+    "/{namespace}/files/images/{pk:uuid}/{name}", response_class=Response, summary="The file of an image"
+)
+async def image(caller: Calling, request: Request, pk: UUID, name: str) -> Response:
     """The bytes as they are stored; Range, ETag and If-None-Match are understood."""
     await caller.rights.see(Resource.IMAGES)
-    row = await image_row(caller, pk)
+    row = await image_row(caller, str(pk))
     if name != f"{pk}{suffix_of(row.path)}":
         raise not_found()
     return _sent(caller, request, StoredFile(row.store, row.path, name, size=row.size, sha256=row.sha256))
 
 
 @router.get(
-    "/{namespace}/files/jobs/{pk}/{direction}/{slug}/{name}",
+    "/{namespace}/files/jobs/{pk:uuid}/{direction}/{slug}/{name}",
     response_class=Response,
     summary="A file of a job",
 )
 async def job_file(
-    caller: Calling, request: Request, pk: str, direction: Literal["inputs", "outputs"], slug: str, name: str
+    caller: Calling, request: Request, pk: UUID, direction: Literal["inputs", "outputs"], slug: str, name: str
 ) -> Response:
     """An input or output that is a file."""
-    body = await jobs.find(caller, pk)
+    body = await jobs.find(caller, str(pk))
     try:
         seen = SeenJob.of(body) if body is not None else None
     except ValueError:  # a later version wrote it
@@ -55,16 +58,16 @@ async def job_file(
 
 
 @router.get(
-    "/{namespace}/files/items/{pk}/{slug}/{name}",
+    "/{namespace}/files/items/{pk:uuid}/{slug}/{name}",
     response_class=Response,
     summary="A file of an archive item",
 )
-async def item_file(caller: Calling, request: Request, pk: str, slug: str, name: str) -> Response:
+async def item_file(caller: Calling, request: Request, pk: UUID, slug: str, name: str) -> Response:
     """A value that is a file."""
     await caller.rights.see(Resource.ARCHIVES)
 
     def read(session: Session) -> Upload | None:
-        item = archiveitems.find(session, caller.namespace, pk)
+        item = archiveitems.find(session, caller.namespace, str(pk))
         values = item.values if item is not None else []
         found = [each.upload_id for each in values if each.slug == slug and each.upload_id is not None]
         return session.get(Upload, found[0]) if found else None

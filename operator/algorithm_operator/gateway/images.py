@@ -19,7 +19,7 @@ from algorithm_operator.gateway.importing import image_row
 from algorithm_operator.gateway.shapes import Image, ImageFile, Page
 from algorithm_operator.gateway.urls import Urls
 
-router = APIRouter()
+router = APIRouter(tags=["images"])
 
 _COLOURS: dict[int, Literal["RGB", "RGBA"]] = {3: "RGB", 4: "RGBA"}
 """By the numbers a voxel; all else is GRAY, also what is no colour at all."""
@@ -85,8 +85,8 @@ async def images(
     return window.page([image_shape(row, caller.urls) for row in rows], count)
 
 
-@router.get("/{namespace}/api/v1/cases/images/{pk}/", response_model=Image, summary="One image")
-async def image(caller: Calling, pk: str) -> Response:
+@router.get("/{namespace}/api/v1/cases/images/{pk:uuid}/", response_model=Image, summary="One image")
+async def image(caller: Calling, pk: UUID) -> Response:
     """Size, spacing and the URL of the file; 404 also for images of other namespaces."""
     await caller.rights.see(Resource.IMAGES)
-    return answer(image_shape(await image_row(caller, pk), caller.urls))
+    return answer(image_shape(await image_row(caller, str(pk)), caller.urls))

@@ -9,7 +9,7 @@ dies, nothing is lost, and `refresh_all` or the repeated request does the rest.
 from __future__ import annotations
 
 import logging
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid5
@@ -20,10 +20,11 @@ from sqlalchemy.orm import Session
 
 from algorithm_operator.api.base import GROUP
 from algorithm_operator.api.imageimport import ImageImportStatus, ImportState
+from algorithm_operator.api.job import TERMINAL
 from algorithm_operator.api.kinds import PANIMG_KINDS
 from algorithm_operator.api.text import quoted
 from algorithm_operator.core.names import GATEWAY_FOLDER
-from algorithm_operator.gateway import outcomes, uploads
+from algorithm_operator.gateway import outcomes, uploadrows, uploads
 from algorithm_operator.gateway.context import Caller, Gateway
 from algorithm_operator.gateway.database.models import Image, Upload, UploadSession
 from algorithm_operator.gateway.errors import invalid, not_found, refused
@@ -147,12 +148,23 @@ async def image_row(caller: Caller, pk: str) -> Image:
 
     row = await gateway.database.run(read)
     if row is None:
-        for pending in await gateway.database.run(lambda session: outcomes.pending(session, namespace)):
-            await look(gateway, pending)
+        await _just_imported(gateway, namespace, pk)
         row = await gateway.database.run(read)
     if row is None:
         raise not_found()
     return row
+
+
+async def _just_imported(gateway: Gateway, namespace: str, pk: str) -> None:
+    """Write down the import with that uid, if a session waits for it."""
+    pending = await gateway.database.run(lambda session: outcomes.pending(session, namespace))
+    rows = {row.import_name: row for row in pending}
+    bodies: list[Body] = []
+    if rows:
+        bodies, _ = await gateway.cluster.list(IMAGE_IMPORTS, namespace, label_selector=LABEL_SESSION)
+    for body in bodies:
+        if body["metadata"]["uid"] == pk and body["metadata"]["name"] in rows:
+            await _settle(gateway, rows[body["metadata"]["name"]], body)
 
 
 async def refresh_session(gateway: Gateway, row: UploadSession) -> UploadSession:
@@ -177,6 +189,8 @@ async def _settle(gateway: Gateway, row: UploadSession, body: Body | None) -> tu
     if body is None:
         if gateway.now() - row.created < LOST_AFTER:
             return row, QUEUED
+        upload = await gateway.database.run(lambda session: session.get_one(Upload, row.uploads[0]))
+        await _delete_files(gateway, row, upload.store)
         return await _fail(gateway, row, _GONE.format(name=quoted(row.import_name)))
     try:
         status = ImageImportStatus.model_validate(body.get("status") or {})
@@ -228,10 +242,14 @@ async def _waited_for(gateway: Gateway, namespace: str) -> set[str]:
     return {
         given["imageImport"]["name"]
         for job in jobs
-        if not (job.get("status") or {}).get("acceptedAt")
+        if _waits(job.get("status") or {})
         for given in job["spec"]["inputs"]
         if "imageImport" in given
     }
+
+
+def _waits(status: Mapping[str, Any]) -> bool:
+    return "acceptedAt" not in status and status.get("state") not in TERMINAL
 
 
 def _ended_before(body: Body, moment: datetime) -> bool:
@@ -246,16 +264,19 @@ async def _forget(gateway: Gateway, namespace: str, body: Body) -> None:
     row = await gateway.database.run(lambda session: session.get(UploadSession, pk))
     if row is None or (row.namespace, row.import_name) != (namespace, metadata["name"]):
         return  # somebody else's, with our label
-    if not await _delete_files(gateway, row, body["spec"]["source"]["name"]):
+    came_from = map(uploadrows.file_folder, row.uploads)
+    if not await _delete_files(gateway, row, body["spec"]["source"]["name"], came_from):
         return
     await gateway.cluster.delete(IMAGE_IMPORTS, namespace, metadata["name"], uid=metadata["uid"])
 
 
-async def _delete_files(gateway: Gateway, row: UploadSession, name: str) -> bool:
+async def _delete_files(gateway: Gateway, row: UploadSession, name: str, more: Iterable[str] = ()) -> bool:
     """Delete what was uploaded for a session; False if its store cannot be reached now. Another time, then."""
     try:
         store = await gateway.stores.store(row.namespace, name)
         await store.delete(folder(row.id))
+        for path in more:
+            await store.delete(path)
     except (StoreUnavailable, StoreRefused) as error:
         log.warning("the files of upload session %s stay for now: %s", row.id, error)
         return False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from uuid import UUID
 
 from fastapi import APIRouter, Response
 from sqlalchemy import func, select
@@ -20,7 +21,7 @@ from algorithm_operator.gateway.itemvalues import NewValue, put
 from algorithm_operator.gateway.shapes import Page, UploadSession, UploadSessionRequest
 from algorithm_operator.gateway.urls import Urls, pk_of
 
-router = APIRouter()
+router = APIRouter(tags=["images"])
 
 _DEFAULT_SOCKET = "generic-medical-image"
 """Grand Challenge's, of images that go to an archive without a word on where."""
@@ -74,14 +75,14 @@ async def sessions(caller: Calling, window: Windowed) -> Response:
 
 
 @router.get(
-    "/{namespace}/api/v1/cases/upload-sessions/{pk}/",
+    "/{namespace}/api/v1/cases/upload-sessions/{pk:uuid}/",
     response_model=UploadSession,
     summary="One upload session",
 )
-async def session(caller: Calling, pk: str) -> Response:
+async def session(caller: Calling, pk: UUID) -> Response:
     """How far it is; `error_message` says by file why there is no image."""
     await caller.rights.see(Resource.IMAGES)
-    return await _shown(caller, pk)
+    return await _shown(caller, str(pk))
 
 
 @router.post(

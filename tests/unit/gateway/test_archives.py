@@ -279,7 +279,7 @@ async def test_a_file_that_something_else_uses(gateway: Service) -> None:
     assert answer.json() == {"values": [{"user_upload": ["Invalid hyperlink - Object does not exist."]}]}
 
 
-async def test_a_null_is_shown_as_one(gateway: Service) -> None:
+async def test_a_null_is_no_value(gateway: Service) -> None:
     """`value` is required of values: a null is none, as at Grand Challenge."""
     pk = await an_item(gateway)
     answer = await gateway.patch(f"archives/items/{pk}/", {"values": [value(LIKELIHOOD, value=None)]})

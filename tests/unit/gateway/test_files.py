@@ -201,7 +201,7 @@ async def test_a_file_of_a_job(
 async def test_what_another_job_made_must_still_be_what_it_was(job: Service) -> None:
     got = await job.get(path("jobs", PK, "inputs", "points", "points.json"))
     assert got.status == 500
-    assert "not the one that was stored" in got.json()["detail"]
+    assert "not what was stored" in got.json()["detail"]
 
 
 async def test_an_upload_that_a_job_got_has_its_hash(gateway: Service) -> None:

@@ -290,6 +290,7 @@ async def test_an_import_that_somebody_deleted(gateway: Service, age: timedelta,
     await refresh_all(gateway.gateway)
     body = await read(gateway, pk)
     assert body["status"] == label
+    assert bool(gateway.store.files) is (label == "Queued")
     if label == "Failed":
         assert body["error_message"] == (
             f'ImageImport "gcapi-{pk}" is gone: somebody deleted it before it had ended. Send the files again.'
@@ -309,8 +310,10 @@ def a_job(name: str, import_name: str, **status: str) -> Body:
         (KEPT_FOR, {"acceptedAt": "x"}, True),
         (KEPT_FOR + timedelta(seconds=1), {"acceptedAt": "x"}, False),
         (KEPT_FOR + timedelta(seconds=1), {}, True),
+        (KEPT_FOR + timedelta(seconds=1), {"state": "Pending"}, True),
+        (KEPT_FOR + timedelta(seconds=1), {"state": "Failed"}, False),
     ],
-    ids=["young", "not yet", "old", "a job waits"],
+    ids=["young", "not yet", "old", "a new job waits", "a job waits", "a job was refused"],
 )
 async def test_imports_go_once_nobody_needs_them(
     gateway: Service, ending: str, age: timedelta, job: dict[str, str], kept: bool
@@ -326,6 +329,8 @@ async def test_imports_go_once_nobody_needs_them(
     assert ("imageimports", NAMESPACE, f"gcapi-{other}") in gateway.cluster.objects
     assert any(pk in path for path in gateway.store.files) is (kept and ending == "Failed")
     assert any(other in path for path in gateway.store.files)
+    deleted = {path for method, path in gateway.store.calls if method == "delete"}
+    assert any(path.startswith("gateway/uploads/") for path in deleted) is not kept  # empty folders by now
     assert (await read(gateway, pk))["status"] == ending
 
 
