@@ -4,6 +4,7 @@
     https://HOST/NAMESPACE/files/…   bytes of images, inputs and outputs, streamed from the store Pod (files.py)
 
 What a request passes: server.py (TLS, slow and huge requests) → app.py → identity.py (who asks, what may they do) → a
-resource's module → cluster.py (Algorithms, jobs, imports), database/ (uploads, images, archives), storage.py (bytes).
-Jobs live in the cluster alone. The gateway streams bytes and never decodes them: it has network and credentials.
+resource's module → kube/client.py (Algorithms, jobs, imports), database/ (uploads, images, archives), storage.py
+(bytes). Jobs live in the cluster alone. The gateway has network and credentials, so it streams bytes and never decodes
+them; it reads the run records of jobs that are gone (records.py), which the sealed collector wrote, of bounded size.
 """

@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 
 MAX_VALUE_BYTES = 1 << 20
 """Of an output that is shown as a value."""
+MAX_ANSWER_BYTES = 64 << 20
+"""Of all values of one answer together: a page has up to a thousand jobs."""
 _AT_ONCE = 8
 
 
@@ -106,6 +108,15 @@ async def _values(gateway: Gateway, namespace: str, jobs: Sequence[SeenJob]) -> 
             place = seen.output_place(output)
             if place is not None and output.sha256 and seen.is_read(output):
                 wanted[output.sha256] = (place, output)
+    sizes = [output.bytes or 0 for _, output in wanted.values()]
+    if sum(size for size in sizes if size <= MAX_VALUE_BYTES) > MAX_ANSWER_BYTES:
+        raise ApiError(
+            400,
+            {
+                "detail": f"The values of these {len(jobs)} jobs take more than {MAX_ANSWER_BYTES} bytes together: ask "
+                "for fewer jobs at once, with a lower limit."
+            },
+        )
     places = asyncio.Semaphore(_AT_ONCE)
 
     async def one(place: Place, output: Output) -> bytes | None:

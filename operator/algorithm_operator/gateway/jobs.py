@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from algorithm_operator.gateway import catalogue, joblimits, jobstarts, records, shapes
@@ -38,16 +41,19 @@ async def list_jobs(
 ) -> Response:
     """The jobs of the namespace, the oldest first: of an Algorithm (its pk), with an image (its pk) as an input or
     output, or with a status. `image` is what the client calls `input_image`."""
-    found = await _listed(caller, algorithm)
+    bodies = await _listed(caller, algorithm)
+    wanted = _Wanted(status, output_image)
     if (pk := input_image or image) is not None:
-        found = await _with_input(caller, found, pk)
-    if output_image is not None:
-        found = [each for each in found if output_image in _output_images(each)]
-    if status is not None:
-        found = [each for each in found if label(each.job.status) == status]
-    part = found[window.offset : window.offset + window.limit]
+        wanted.place, wanted.imports = await _image(caller, pk)
+        wanted.by_input = True
+    if wanted.all:
+        part, count = _readable(bodies[window.offset : window.offset + window.limit]), len(bodies)
+    else:
+        # In a thread: to read thousands of jobs takes seconds.
+        found = await asyncio.to_thread(lambda: list(filter(wanted.has, _readable(bodies))))
+        part, count = found[window.offset : window.offset + window.limit], len(found)
     known = await known_of(caller, part)
-    return window.page([job_shape(each, known, caller.urls) for each in part], len(found))
+    return window.page([job_shape(each, known, caller.urls) for each in part], count)
 
 
 @router.post(f"{_BASE}/", status_code=201, response_model=shapes.JobPosted)
@@ -114,7 +120,11 @@ def _seen(body: Body) -> SeenJob | None:
         return None
 
 
-async def _listed(caller: Caller, algorithm: str | None) -> list[SeenJob]:
+def _readable(bodies: Iterable[Body]) -> list[SeenJob]:
+    return [seen for body in bodies if (seen := _seen(body)) is not None]
+
+
+async def _listed(caller: Caller, algorithm: str | None) -> list[Body]:
     """The jobs that the caller may list, of all Algorithms or of the one with that pk."""
     if not await caller.rights.may(Verb.LIST, Resource.JOBS):
         return []
@@ -127,32 +137,55 @@ async def _listed(caller: Caller, algorithm: str | None) -> list[SeenJob]:
         selector = f"spec.algorithmRef.name={name}"
     bodies, _ = await caller.gateway.cluster.list(ALGORITHM_JOBS, caller.namespace, field_selector=selector)
     bodies.sort(key=lambda body: (body["metadata"].get("creationTimestamp") or "", body["metadata"]["name"]))
-    return [seen for body in bodies if (seen := _seen(body)) is not None]
+    return bodies
 
 
-async def _with_input(caller: Caller, jobs: Iterable[SeenJob], pk: str) -> list[SeenJob]:
-    """Those that have the image as an input."""
+@dataclass(slots=True)
+class _Wanted:
+    """Which jobs of a list are asked for."""
+
+    status: str | None
+    output_image: str | None
+    by_input: bool = False
+    place: Place | None = None
+    """Of the image that they have as an input; None where there is no such image."""
+    imports: set[str] = field(default_factory=set)
+
+    @property
+    def all(self) -> bool:
+        """Whether nothing is asked that only a look into each job answers."""
+        return self.status is None and self.output_image is None and not self.by_input
+
+    def has(self, seen: SeenJob) -> bool:
+        """Whether the job is one of them."""
+        return (
+            self.status in (None, label(seen.job.status))
+            and (self.output_image is None or self.output_image in _output_images(seen))
+            and (not self.by_input or self._has_input(seen))
+        )
+
+    def _has_input(self, seen: SeenJob) -> bool:
+        return self.place is not None and any(
+            seen.input_place(each.slug) == self.place
+            or (each.image_import is not None and each.image_import.name in self.imports)
+            for each in seen.job.spec.inputs
+        )
+
+
+def _output_images(seen: SeenJob) -> set[str]:
+    return {output_image_pk(seen.pk, each.slug) for each in seen.job.status.outputs if each.image is not None}
+
+
+async def _image(caller: Caller, pk: str) -> tuple[Place | None, set[str]]:
+    """Where an image is, and the ImageImports that made it."""
 
     def look(session: Session) -> tuple[Place | None, set[str]]:
         row = session.get(Image, pk)
         if row is None or row.namespace != caller.namespace:
             return None, set()
-        sessions = session.query(UploadSession).filter_by(image_id=pk, namespace=caller.namespace)
-        return Place(row.store, row.path), {each.import_name for each in sessions}
+        sessions = select(UploadSession.import_name).where(
+            UploadSession.image_id == pk, UploadSession.namespace == caller.namespace
+        )
+        return Place(row.store, row.path), set(session.scalars(sessions))
 
-    place, imports = await caller.gateway.database.run(look)
-    if place is None:
-        return []
-    return [each for each in jobs if _has_input(each, place, imports)]
-
-
-def _has_input(seen: SeenJob, place: Place, imports: set[str]) -> bool:
-    return any(
-        seen.input_place(each.slug) == place
-        or (each.image_import is not None and each.image_import.name in imports)
-        for each in seen.job.spec.inputs
-    )
-
-
-def _output_images(seen: SeenJob) -> set[str]:
-    return {output_image_pk(seen.pk, each.slug) for each in seen.job.status.outputs if each.image is not None}
+    return await caller.gateway.database.run(look)

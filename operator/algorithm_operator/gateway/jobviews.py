@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from algorithm_operator.api.interface import Interface
@@ -69,7 +69,7 @@ class SeenJob:
     @classmethod
     def of(cls, body: Body) -> SeenJob:
         """Raises ValueError for one that this version cannot read."""
-        job = Job.of(body)
+        job = _read(body)
         run = job.status.algorithm
         if run is not None and not knows_kinds(run.interface):
             raise ValueError(f"interface {run.interface.name} has a socket of a kind that is not known")
@@ -108,6 +108,15 @@ class SeenJob:
         kind = KINDS.get(output.kind)
         is_value = kind is not None and kind.super_kind is SuperKind.VALUE
         return is_value and output.value is None and self.output_place(output) is not None
+
+
+def _read(body: Body) -> Job:
+    spec = body["spec"]
+    if spec["inputs"]:
+        return Job.of(body)
+    # Made of a record that does not name them; the model wants one.
+    job = Job.of({**body, "spec": {**spec, "inputs": [{"slug": "none"}]}})
+    return replace(job, spec=job.spec.model_copy(update={"inputs": []}))
 
 
 def label(status: AlgorithmJobStatus) -> str:

@@ -109,11 +109,14 @@ async def _bytes(store: Store, path: str) -> bytes:
 def _body(pk: str, record: Record, store: str, live: Algorithm | None) -> Body:
     """`live`: the Algorithm of that name, if there still is one."""
     job = record.job
-    inputs: list[dict[str, str]] = []
     if isinstance(record, Manifest):
         inputs = [{"slug": each.slug} for each in record.inputs]
         status = _succeeded(record, store, live)
     else:
+        ran = (
+            [each for each in live.spec.interfaces if each.name == record.algorithm.interface] if live else []
+        )
+        inputs = [{"slug": each.slug} for interface in ran for each in interface.inputs]
         status = _failed(record)
     return _object(job.namespace, job.name, job.uid, pk, record.algorithm.name, inputs, status)
 

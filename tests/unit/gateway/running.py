@@ -121,9 +121,9 @@ def snapshot(interface: int = 0, **changes: Any) -> Body:
 
 
 def job(name: str = "case-001", status: Body | None = None, **changes: Any) -> Body:
-    """A job that somebody made with kubectl, of the first interface. `changes`: of metadata (uid, labels, creationTimestamp)
-    and of its spec."""
-    meta = {key: changes.pop(key) for key in ("uid", "labels", "creationTimestamp") if key in changes}
+    """A job that somebody made with kubectl, of the first interface. `changes`: of its spec, and of metadata (uid,
+    labels, creationTimestamp)."""
+    meta: Body = {key: changes.pop(key) for key in ("uid", "labels", "creationTimestamp") if key in changes}
     spec = {
         "algorithmRef": {"name": "brain"},
         "requestedBy": ALICE,
@@ -289,7 +289,9 @@ def asked(*values: Body, algorithm: str = ALGORITHM_URL) -> Body:
 
 def jobs_of(service: Service) -> list[Body]:
     """All that are in the cluster."""
-    return [body for (plural, _, _), body in service.cluster.objects.items() if plural == ALGORITHM_JOBS.plural]
+    return [
+        body for (plural, _, _), body in service.cluster.objects.items() if plural == ALGORITHM_JOBS.plural
+    ]
 
 
 def socket(slug: str) -> int:

@@ -37,9 +37,15 @@ def stored(state: str | None, minutes: float) -> dict[str, Any]:
         pytest.param({FIRST: ("Running", 9)}, {FIRST: 9}, (), ("Same", FIRST), id="repeated while it runs"),
         pytest.param({FIRST: ("Succeeded", 9)}, {FIRST: 9}, (), ("Same", FIRST), id="repeated, it was quick"),
         pytest.param({FIRST: ("Running", 11)}, {FIRST: 11}, (), ("Duplicate",), id="asked again, it runs"),
-        pytest.param({FIRST: ("Succeeded", 999)}, {FIRST: 999}, (), ("Duplicate",), id="asked again, it is there"),
-        pytest.param({FIRST: ("Failed", 1)}, {FIRST: 1}, (), ("Fresh", SECOND), id="once more after a failure"),
-        pytest.param({FIRST: ("Cancelled", 99)}, {}, (), ("Fresh", SECOND), id="once more after a cancellation"),
+        pytest.param(
+            {FIRST: ("Succeeded", 999)}, {FIRST: 999}, (), ("Duplicate",), id="asked again, it is there"
+        ),
+        pytest.param(
+            {FIRST: ("Failed", 1)}, {FIRST: 1}, (), ("Fresh", SECOND), id="once more after a failure"
+        ),
+        pytest.param(
+            {FIRST: ("Cancelled", 99)}, {}, (), ("Fresh", SECOND), id="once more after a cancellation"
+        ),
         pytest.param(
             {FIRST: ("Failed", 20), SECOND: (None, 1)}, {}, (), ("Same", SECOND), id="the second is repeated"
         ),
@@ -101,7 +107,9 @@ def test_another_request_has_another_key(other: dict[str, Any]) -> None:
 def test_the_order_of_inputs_and_keys_means_nothing() -> None:
     turned = {"b": [None, "x"], "a": [[1], None]}
     assert request_key(**WHOLE) == request_key(**{**WHOLE, "inputs": turned})
-    objects = [request_key(**{**WHOLE, "inputs": {"a": value}}) for value in ({"x": 1, "y": 2}, {"y": 2, "x": 1})]
+    objects = [
+        request_key(**{**WHOLE, "inputs": {"a": value}}) for value in ({"x": 1, "y": 2}, {"y": 2, "x": 1})
+    ]
     assert objects[0] == objects[1]
 
 

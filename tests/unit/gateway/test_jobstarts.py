@@ -41,7 +41,9 @@ from tests.unit.gateway.running import (
 TEXT = (given("question", value="Where?"), given("context", value={"a": 1}))
 DOES_NOT_EXIST = ["Invalid hyperlink - Object does not exist."]
 TOO_MANY = {"non_field_errors": ["You have too many active jobs, please try again after they have completed"]}
-DUPLICATE = {"non_field_errors": ["A result for these inputs with the current image and model already exists."]}
+DUPLICATE = {
+    "non_field_errors": ["A result for these inputs with the current image and model already exists."]
+}
 
 
 @pytest.fixture
@@ -88,7 +90,10 @@ async def test_a_job_of_values(service: Service, clock: Clock) -> None:
     assert answer.status == 201
     told = shapes.JobPosted.model_validate(answer.json())
     assert told.status == "Validating inputs"
-    assert [(each.interface, each.value) for each in told.inputs] == [("question", "Where?"), ("context", {"a": 1})]
+    assert [(each.interface, each.value) for each in told.inputs] == [
+        ("question", "Where?"),
+        ("context", {"a": 1}),
+    ]
     assert told.inputs[0].pk == value_pk(told.pk, "inputs", "question")
     (made,) = jobs_of(service)
     assert made["metadata"]["name"] == f"gcapi-{told.pk}"
@@ -145,7 +150,9 @@ async def test_files_are_the_jobs_own_then(service: Service, clock: Clock) -> No
     (made,) = jobs_of(service)
     paths = [each["store"]["paths"] for each in made["spec"]["inputs"]]
     assert paths == [[f"gateway/uploads/{pk(1)}/letter.pdf"], [f"gateway/uploads/{pk(2)}/marks.json"]]
-    used = await service.database.run(lambda session: {each.used_by for each in session.scalars(select(Upload))})
+    used = await service.database.run(
+        lambda session: {each.used_by for each in session.scalars(select(Upload))}
+    )
     assert used == {f"job/{answer.json()['pk']}"}
 
 
@@ -170,8 +177,12 @@ async def test_a_dicom_image_set_is_gathered_and_not_imported(service: Service, 
         pytest.param(set(), "https://elsewhere.test/imaging/api/v1/algorithms/x/", id="another host"),
         pytest.param(set(), f"{URL}algorithms/{pk(5)}/", id="no such Algorithm"),
         pytest.param(set(), f"{URL}algorithms/jobs/", id="something else"),
-        pytest.param({(Verb.GET, Resource.ALGORITHMS)}, f"{URL}algorithms/{ALGORITHM_UID}/", id="may not see it"),
-        pytest.param({(Verb.CREATE, Resource.JOBS)}, f"{URL}algorithms/{ALGORITHM_UID}/", id="may not run it"),
+        pytest.param(
+            {(Verb.GET, Resource.ALGORITHMS)}, f"{URL}algorithms/{ALGORITHM_UID}/", id="may not see it"
+        ),
+        pytest.param(
+            {(Verb.CREATE, Resource.JOBS)}, f"{URL}algorithms/{ALGORITHM_UID}/", id="may not run it"
+        ),
     ],
 )
 async def test_an_algorithm_that_one_may_not_run_does_not_exist(
@@ -193,9 +204,9 @@ async def test_an_image_that_is_not_ready(service: Service, clock: Clock) -> Non
 
 
 COMBINATIONS = (
-    "The set of inputs provided does not match any of the algorithm's interfaces. This algorithm supports the following "
-    "input combinations: Interface 1: T1 MRI and Smoothing, Interface 2: Letter and Marks, Interface 3: Series, and "
-    "Interface 4: Question and Context"
+    "The set of inputs provided does not match any of the algorithm's interfaces. This algorithm supports the "
+    "following input combinations: Interface 1: T1 MRI and Smoothing, Interface 2: Letter and Marks, "
+    "Interface 3: Series, and Interface 4: Question and Context"
 )
 
 
@@ -241,7 +252,9 @@ Body = dict[str, Any]
 @pytest.mark.parametrize(
     ("value", "expected"),
     [
-        pytest.param(given("smoothing"), {"non_field_errors": ["value is required for interface kind FLT"]}, id="null"),
+        pytest.param(
+            given("smoothing"), {"non_field_errors": ["value is required for interface kind FLT"]}, id="null"
+        ),
         pytest.param(
             given("smoothing", value="x"),
             {"value": ["JSON does not fulfill schema: instance is not a number."]},
@@ -258,10 +271,14 @@ Body = dict[str, Any]
             id="two sources",
         ),
         pytest.param(given("t1-mri"), {"non_field_errors": [IMAGE_NEEDED]}, id="image: nothing"),
-        pytest.param(given("t1-mri", user_uploads=[]), {"non_field_errors": [IMAGE_NEEDED]}, id="image: no files"),
+        pytest.param(
+            given("t1-mri", user_uploads=[]), {"non_field_errors": [IMAGE_NEEDED]}, id="image: no files"
+        ),
         pytest.param(given("t1-mri", value=1), {"non_field_errors": [IMAGE_NEEDED]}, id="image: a value"),
         pytest.param(
-            given("t1-mri", image=f"{URL}cases/images/{pk(77)}/"), {"image": DOES_NOT_EXIST}, id="no such image"
+            given("t1-mri", image=f"{URL}cases/images/{pk(77)}/"),
+            {"image": DOES_NOT_EXIST},
+            id="no such image",
         ),
         pytest.param(
             given("t1-mri", image=f"https://x.test/imaging/api/v1/cases/images/{pk(1)}/"),
@@ -269,7 +286,9 @@ Body = dict[str, Any]
             id="an image elsewhere",
         ),
         pytest.param(
-            given("t1-mri", image=f"{URL}cases/images/../uploads/"), {"image": DOES_NOT_EXIST}, id="no image's URL"
+            given("t1-mri", image=f"{URL}cases/images/../uploads/"),
+            {"image": DOES_NOT_EXIST},
+            id="no image's URL",
         ),
         pytest.param(
             given("t1-mri", upload_session=f"{URL}cases/upload-sessions/{pk(77)}/"),
@@ -277,7 +296,9 @@ Body = dict[str, Any]
             id="no such session",
         ),
         pytest.param(
-            given("t1-mri", user_uploads=[f"{URL}uploads/{pk(77)}/"]), {"user_uploads": DOES_NOT_EXIST}, id="no upload"
+            given("t1-mri", user_uploads=[f"{URL}uploads/{pk(77)}/"]),
+            {"user_uploads": DOES_NOT_EXIST},
+            id="no upload",
         ),
     ],
 )
@@ -294,7 +315,9 @@ async def test_a_value_that_is_refused(service: Service, clock: Clock, value: Bo
 @pytest.mark.parametrize(
     ("value", "expected"),
     [
-        pytest.param(given("letter"), {"non_field_errors": ["user_upload or file is required for interface kind PDF"]}),
+        pytest.param(
+            given("letter"), {"non_field_errors": ["user_upload or file is required for interface kind PDF"]}
+        ),
         pytest.param(
             given("letter", file="x.pdf"),
             {"file": ["The submitted data was not a file: upload it, and give its user_upload."]},
@@ -318,9 +341,14 @@ async def test_a_file_of_another_kind(service: Service, clock: Clock) -> None:
 
 
 @pytest.mark.parametrize(
-    "sources", [{}, {"user_uploads": [f"{URL}uploads/{pk(1)}/"]}, {"upload_session": f"{URL}cases/upload-sessions/{pk(9)}/"}],
+    "sources",
+    [
+        {},
+        {"user_uploads": [f"{URL}uploads/{pk(1)}/"]},
+        {"upload_session": f"{URL}cases/upload-sessions/{pk(9)}/"},
+    ],
     ids=["nothing", "no name", "a session"],
-)  # fmt: skip
+)
 async def test_dicom_needs_files_and_a_name(service: Service, clock: Clock, sources: Body) -> None:
     answer = await post(service, given("series", **sources))
     why = "either user_uploads with image_name, or image are required for interface kind DCMIS"
@@ -371,7 +399,9 @@ async def test_an_import_that_has_failed(service: Service, clock: Clock, by: str
         pytest.param('"' + "x" * 140_000 + '"', "140002 bytes, more than 131072", id="large"),
     ],
 )
-async def test_json_that_no_part_on_the_way_keeps(service: Service, clock: Clock, value: str, said: str) -> None:
+async def test_json_that_no_part_on_the_way_keeps(
+    service: Service, clock: Clock, value: str, said: str
+) -> None:
     text = json.dumps(asked(TEXT[0], given("context", value="HERE"))).replace('"HERE"', value)
     answer = await service.request(
         "POST", JOBS, body=text.encode(), headers={"content-type": "application/json"}
@@ -397,7 +427,10 @@ async def test_a_namespace_without_a_store(service: Service, clock: Clock) -> No
     ("error", "said"),
     [
         (errors.Forbidden(403, "Forbidden", "exceeded quota: jobs"), "quota leaves no room for another job"),
-        (errors.Invalid(422, "Invalid", "spec.inputs: too \x07 long"), "The cluster refuses the job: spec.inputs: too \\x07"),
+        (
+            errors.Invalid(422, "Invalid", "spec.inputs: too \x07 long"),
+            "The cluster refuses the job: spec.inputs: too \\x07",
+        ),
     ],
     ids=["quota", "schema"],
 )
@@ -415,10 +448,16 @@ async def test_uploads_of_a_refused_request_can_be_used_again(service: Service, 
     letter, marks = await add_upload(service, 1, "letter.pdf"), await add_upload(service, 2, "marks.json")
     image = await add_upload(service, 3, "t1.mha")
     assert (await post(service, given("letter", user_upload=letter), given("marks"))).status == 400
-    assert (await post(service, given("t1-mri", user_uploads=[image]), given("smoothing", value=-1))).status == 400
-    used = await service.database.run(lambda session: {each.used_by for each in session.scalars(select(Upload))})
+    assert (
+        await post(service, given("t1-mri", user_uploads=[image]), given("smoothing", value=-1))
+    ).status == 400
+    used = await service.database.run(
+        lambda session: {each.used_by for each in session.scalars(select(Upload))}
+    )
     assert used == {None}
-    assert (await post(service, given("letter", user_upload=letter), given("marks", user_upload=marks))).status == 201
+    assert (
+        await post(service, given("letter", user_upload=letter), given("marks", user_upload=marks))
+    ).status == 201
     assert (await post(service, given("t1-mri", user_uploads=[image]), SMOOTHING)).status == 201
 
 
@@ -426,7 +465,8 @@ async def test_an_upload_is_of_one_job(service: Service, clock: Clock) -> None:
     letter = await add_upload(service, 1, "letter.pdf")
     marks = [await add_upload(service, number, "marks.json") for number in (2, 3)]
     first, second = [
-        await post(service, given("letter", user_upload=letter), given("marks", user_upload=each)) for each in marks
+        await post(service, given("letter", user_upload=letter), given("marks", user_upload=each))
+        for each in marks
     ]
     assert first.status == 201
     assert second.json() == {"inputs": [{"user_upload": DOES_NOT_EXIST}, {}]}
@@ -464,7 +504,9 @@ async def test_a_repeated_request_says_where_the_job_is(service: Service, clock:
     assert (await post(service, *TEXT)).json()["status"] == "Succeeded"
 
 
-@pytest.mark.parametrize("limit", [{"activeJobsPerUser": 1}, {"jobsPerUser": {"count": 1, "period": "1h"}}], ids=str)
+@pytest.mark.parametrize(
+    "limit", [{"activeJobsPerUser": 1}, {"jobsPerUser": {"count": 1, "period": "1h"}}], ids=str
+)
 async def test_limits_do_not_refuse_a_repeated_request(service: Service, clock: Clock, limit: Body) -> None:
     put(service, algorithm(limits=limit))
     first, second = [await post(service, *TEXT) for _ in range(2)]
@@ -511,7 +553,7 @@ async def test_an_answer_of_the_cluster_that_was_lost(service: Service, clock: C
         service.cluster.create = create  # type: ignore[method-assign]
         raise errors.Unreachable(0, "Unreachable", "timed out")
 
-    service.cluster.create = lost  # type: ignore[method-assign]
+    service.cluster.create = lost  # type: ignore[method-assign, assignment]
     with pytest.raises(errors.Unreachable):
         await post(service, *TEXT)
     answer = await post(service, *TEXT)
@@ -545,7 +587,9 @@ async def test_the_gateway_dies_before_it_claims(service: Service, clock: Clock)
 
     await service.database.run(unclaim)
     assert (await post(service, *values)).json() == answer.json()
-    used = await service.database.run(lambda session: {each.used_by for each in session.scalars(select(Upload))})
+    used = await service.database.run(
+        lambda session: {each.used_by for each in session.scalars(select(Upload))}
+    )
     assert used == {f"job/{answer.json()['pk']}"}
 
 
@@ -625,7 +669,9 @@ async def test_a_deleted_job_asked_for_again_counts_again(service: Service, cloc
     assert statuses == [201, 201, 400]
 
 
-@pytest.mark.parametrize("limits", [{"activeJobsPerUser": 3}, {"jobsPerUser": {"count": 3, "period": "1h"}}], ids=str)
+@pytest.mark.parametrize(
+    "limits", [{"activeJobsPerUser": 3}, {"jobsPerUser": {"count": 3, "period": "1h"}}], ids=str
+)
 async def test_the_last_place_goes_to_one(service: Service, clock: Clock, limits: Body) -> None:
     put(service, algorithm(limits=limits))
     answers = await asyncio.gather(*(post(service, *text(number)) for number in range(8)))
@@ -637,6 +683,23 @@ async def test_refusals_come_in_upstreams_order(service: Service, clock: Clock) 
     put(service, algorithm(limits={"activeJobsPerUser": 1}))
     put(service, job("mine"))
     assert (await post(service, given("nonsense", value=1))).json() == TOO_MANY
+
+
+async def test_usernames_of_any_form_are_asked_for(service: Service, clock: Clock) -> None:
+    asked_for: list[str] = []
+    listing = service.cluster.list
+
+    async def recorded(*arguments: Any, **options: Any) -> Any:
+        asked_for.append(options.get("field_selector", ""))
+        return await listing(*arguments, **{**options, "field_selector": ""})
+
+    service.cluster.list = recorded  # type: ignore[method-assign]
+    service.username = r"https://idp/?a=1,b\c"
+    assert (await post(service, *TEXT)).status == 201
+    (selector,) = filter(None, asked_for)
+    terms = selector.split(",status.state!=")
+    assert terms[0] == r"spec.algorithmRef.name=brain,spec.requestedBy=https://idp/?a\=1\,b\\c"
+    assert sorted(terms[1:]) == ["Cancelled", "Failed", "Succeeded"]
 
 
 class TestDefaults:

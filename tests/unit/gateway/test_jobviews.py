@@ -22,12 +22,18 @@ OVER = {**FIRST, "reason": "NodeLost", "finishedAt": "2026-11-28T12:00:00Z"}
     ("status", "expected"),
     [
         pytest.param({}, "Validating inputs", id="not seen yet"),
-        pytest.param({"state": "Pending", "reason": "InputPending"}, "Validating inputs", id="waits for an import"),
+        pytest.param(
+            {"state": "Pending", "reason": "InputPending"}, "Validating inputs", id="waits for an import"
+        ),
         pytest.param({"state": "Suspended"}, "Queued", id="suspended before it was accepted"),
         pytest.param({"state": "Suspended", **RUN}, "Queued", id="suspended"),
         pytest.param({"state": "Queued", **RUN}, "Queued", id="queued"),
-        pytest.param({"state": "Queued", **RUN, "attempts": [FIRST]}, "Queued", id="first Pod waits for a node"),
-        pytest.param({"state": "Queued", **RUN, "attempts": [OVER]}, "Re-Queued", id="waits for its second Pod"),
+        pytest.param(
+            {"state": "Queued", **RUN, "attempts": [FIRST]}, "Queued", id="first Pod waits for a node"
+        ),
+        pytest.param(
+            {"state": "Queued", **RUN, "attempts": [OVER]}, "Re-Queued", id="waits for its second Pod"
+        ),
         pytest.param(
             {"state": "Queued", **RUN, "attempts": [OVER, {"number": 2, "pod": "p-2"}]},
             "Re-Queued",
@@ -40,7 +46,9 @@ OVER = {**FIRST, "reason": "NodeLost", "finishedAt": "2026-11-28T12:00:00Z"}
         pytest.param({"state": "Failed", **RUN, "blame": "algorithm", "exitCode": 1}, "Failed", id="failed"),
         pytest.param({"state": "Failed", **RUN, "blame": "infrastructure"}, "Failed", id="infrastructure"),
         pytest.param({"state": "Failed", "blame": "input"}, "Cancelled", id="refused inputs"),
-        pytest.param({"state": "Failed", **RUN, "blame": "input"}, "Cancelled", id="inputs failed in staging"),
+        pytest.param(
+            {"state": "Failed", **RUN, "blame": "input"}, "Cancelled", id="inputs failed in staging"
+        ),
         pytest.param({"state": "Cancelled"}, "Cancelled", id="cancelled"),
     ],
 )
@@ -69,7 +77,9 @@ def shape(body: dict[str, Any], known: Known | None = None) -> dict[str, Any]:
 def test_a_job_that_has_succeeded() -> None:
     body = job(status=succeeded())
     uid = body["metadata"]["uid"]
-    known = Known(images={Place("data", "case-001/t1.mha"): pk(7)}, values={succeeded()["outputs"][3]["sha256"]: 0.25})
+    known = Known(
+        images={Place("data", "case-001/t1.mha"): pk(7)}, values={succeeded()["outputs"][3]["sha256"]: 0.25}
+    )
     told = shape(body, known)
     assert told["pk"] == uid
     assert told["api_url"] == f"{URL}algorithms/jobs/{uid}/"
@@ -89,7 +99,9 @@ def test_a_job_that_has_succeeded() -> None:
         ("findings", None, f"{ORIGIN}/{NAMESPACE}/files/jobs/{uid}/outputs/findings/findings.json", None),
         ("tissues", None, None, f"{URL}cases/images/{output_image_pk(uid, 'tissues')}/"),
     ]
-    assert [each["pk"] for each in told["inputs"]] == [value_pk(uid, "inputs", s) for s in ("smoothing", "t1-mri")]
+    assert [each["pk"] for each in told["inputs"]] == [
+        value_pk(uid, "inputs", s) for s in ("smoothing", "t1-mri")
+    ]
     assert all(each["socket"] == each["interface"] for each in told["outputs"])
 
 
@@ -100,10 +112,16 @@ def test_a_job_that_has_succeeded() -> None:
             {"store": {"name": "data", "paths": ["a.mha"]}}, [], {}, None, id="a path that no row knows"
         ),
         pytest.param(
-            {"store": {"name": "data", "paths": ["a/"]}}, [], {"images": {Place("data", "a/"): pk(1)}}, None, id="folder"
+            {"store": {"name": "data", "paths": ["a/"]}},
+            [],
+            {"images": {Place("data", "a/"): pk(1)}},
+            None,
+            id="folder",
         ),
         pytest.param({"imageImport": {"name": "i"}}, [], {}, None, id="an import that goes on"),
-        pytest.param({"imageImport": {"name": "i"}}, [], {"imports": {"i": pk(1)}}, pk(1), id="an import that is over"),
+        pytest.param(
+            {"imageImport": {"name": "i"}}, [], {"imports": {"i": pk(1)}}, pk(1), id="an import that is over"
+        ),
         pytest.param(
             {"job": {"name": "other", "output": "x"}},
             [{"slug": "t1-mri", "job": "other", "output": "x", "store": "data", "path": "o/1/x.mha"}],
