@@ -51,7 +51,7 @@ class HttpConnection:
         if body:
             await self.send(h11.Data(data=body))
         await self.send(h11.EndOfMessage())
-        return await self.response()
+        return await self.response(WORK_SECONDS)
 
     async def begin(self, method: str, target: str, headers: Headers = ()) -> None:
         """Send the head of a request."""
@@ -74,7 +74,7 @@ class HttpConnection:
         event = await self._receive(QUIET_SECONDS)
         return event if isinstance(event, h11.Response) else None
 
-    async def response(self, seconds: float | None = WORK_SECONDS) -> h11.Response:
+    async def response(self, seconds: float | None) -> h11.Response:
         """The head of the answer, which takes `seconds` at most."""
         while not isinstance(event := await self._receive(seconds), h11.Response):
             pass  # 100 Continue
@@ -113,11 +113,13 @@ class HttpConnection:
         try:
             async with asyncio.timeout(seconds):
                 while (event := self._http.next_event()) is h11.NEED_DATA:
-                    self._http.receive_data(await self._stream.receive())
+                    if not (data := await self._stream.receive()):
+                        raise LostError("it was ended")
+                    self._http.receive_data(data)
         except TimeoutError as error:
             raise LostError(f"nothing came for {seconds} s") from error
         except (ConnectionError, h11.RemoteProtocolError) as error:
             raise LostError(str(error) or type(error).__name__) from error
-        if isinstance(event, h11.ConnectionClosed) or not isinstance(event, h11.Event):
-            raise LostError("the connection was ended")
+        if not isinstance(event, h11.Event):
+            raise LostError("the answer is longer than it said")
         return event

@@ -33,7 +33,7 @@ T = TypeVar("T")
 Begin = Callable[[HttpConnection], Awaitable[T]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Reading:
     """An open file; `size` is that of the whole file."""
 
@@ -162,7 +162,7 @@ class StorePod:
         try:
             left = length
             async for chunk in chunks:
-                if answering.done():
+                if answering.done() and answering.result().status_code >= 400:
                     break
                 left -= len(chunk)
                 if left < 0:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import TypeVar
 
@@ -26,19 +27,26 @@ class RequestError(Exception):
 
 
 class Body:
-    """The bytes of a request."""
+    """The bytes of a request. `want` is called before the first of them is read: the client waits for that."""
 
-    def __init__(self, stream: io.BufferedIOBase, length: int) -> None:
-        self._stream, self.left = stream, length
+    def __init__(
+        self, stream: io.BufferedIOBase, length: int, want: Callable[[], None] | None = None
+    ) -> None:
+        self._stream, self.left, self._want = stream, length, want
 
     def readinto(self, buffer: memoryview) -> int:
         """Fill some of `buffer`; 0 at the end, or where the connection ended."""
+        if self._want is not None:
+            self._want()
+            self._want = None
         count = self._stream.readinto(buffer[: self.left]) if self.left else 0
         self.left -= count
         return count
 
     def drain(self, most: int) -> None:
-        """Read and forget up to `most` bytes."""
+        """Read and forget up to `most` bytes, if they are under way."""
+        if self._want is not None:
+            return
         buffer = memoryview(bytearray(min(1 << 20, self.left)))
         most = min(most, self.left)
         while most > 0 and (count := self.readinto(buffer[:most])):

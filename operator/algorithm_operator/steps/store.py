@@ -60,6 +60,7 @@ class Handler(BaseHTTPRequestHandler):
     storage: Storage
     gateway_files: GatewayFiles
     _body: Body = NO_BODY
+    _expected = False
 
     def do_GET(self) -> None:
         """Serve a file, a listing or what is known of a path."""
@@ -77,8 +78,18 @@ class Handler(BaseHTTPRequestHandler):
         """Remove a file or a folder."""
         self._serve(self._delete)
 
+    def handle_expect_100(self) -> bool:
+        """A client that waits until its body is wanted hears that when it is read: a refusal spares it the body."""
+        self._expected = True
+        return True
+
     def log_message(self, format: str, *args: Any) -> None:
         """Paths are people's data: they are not logged."""
+
+    def parse_request(self) -> bool:
+        """Read the head of a request."""
+        self._expected = False
+        return super().parse_request()
 
     def _serve(self, method: Callable[[], None]) -> None:
         self._body = NO_BODY
@@ -214,8 +225,13 @@ class Handler(BaseHTTPRequestHandler):
     def _begin_body(self) -> int:
         """How many bytes the request has."""
         length = number(self.headers.get("Content-Length"), "Content-Length")
-        self._body = Body(self.rfile, length)
+        self._body = Body(self.rfile, length, self._want_body if self._expected else None)
         return length
+
+    def _want_body(self) -> None:
+        self.send_response_only(HTTPStatus.CONTINUE)
+        self.end_headers()
+        self.wfile.flush()
 
 
 class Server(ThreadingHTTPServer):

@@ -69,6 +69,15 @@ def test_a_put_that_ends_early_leaves_nothing(store: Client) -> None:
     assert put(store, "gateway/a/x", DATA)[0] == 201
 
 
+def test_a_body_may_wait_until_it_is_wanted(store: Client) -> None:
+    with socket.create_connection(("127.0.0.1", store.port), timeout=20) as connection:
+        head = "PUT /v1/files/gateway/x?total=1 HTTP/1.1\r\nContent-Length: 1\r\nExpect: 100-continue\r\n\r\n"
+        connection.sendall(head.encode())
+        assert connection.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        connection.sendall(b"1")
+        assert connection.recv(100).startswith(b"HTTP/1.1 201 ")
+
+
 def test_two_puts_of_one_file(store: Client) -> None:
     """The first one's connection was lost, which its thread has not noticed yet: the second need not wait for it."""
     lost = http.client.HTTPConnection("127.0.0.1", store.port)
