@@ -29,7 +29,7 @@ class Settings:
     uploads_per_user: int = 2000
     upload_seconds: int = 86400
     """After which an upload that nothing uses is deleted."""
-    active_jobs_per_user: int | None = None
+    active_jobs_per_user: int | None = 16
     jobs_per_user: int | None = None
     jobs_period_seconds: int | None = None
     """Where an Algorithm says nothing itself."""
@@ -67,6 +67,7 @@ def load(environment: Mapping[str, str]) -> Settings:
         ),
         uploads_per_user=read.integer("AO_GATEWAY_UPLOADS_PER_USER", default.uploads_per_user, 1, 1_000_000),
         upload_seconds=read.seconds("AO_GATEWAY_UPLOAD_LIFETIME", default.upload_seconds),
+        # The chart says 16 as well; there no number is how an admin says that there is no limit.
         active_jobs_per_user=read.number("AO_GATEWAY_ACTIVE_JOBS_PER_USER", 1, 10_000),
         jobs_per_user=jobs,
         jobs_period_seconds=period,
