@@ -389,7 +389,10 @@ def test_every_object_is_labelled_as_the_releases_own() -> None:
             "kubectl label namespace t pod-security.kubernetes.io/enforce=restricted",
         ),
         ({}, "helm uninstall leaves the CustomResourceDefinitions"),
-        ({"crds": {"keep": False}}, "helm uninstall deletes every Algorithm, AlgorithmJob and DataStore"),
+        (
+            {"crds": {"keep": False}},
+            "helm uninstall deletes every Algorithm, AlgorithmJob, ImageImport and DataStore",
+        ),
         ({"crds": {"enabled": False}}, "must be applied before"),
     ],
 )
