@@ -61,7 +61,7 @@ class FakeApi:
         if request.path in self.objects:
             return web.json_response(self.objects[request.path])
         below = sorted(path for path in self.objects if path.startswith(request.path + "/"))
-        if not below and request.path.rpartition("/")[2] not in ("pods", "leases"):
+        if not below and request.path.rpartition("/")[2] not in ("pods", "leases", "datastores"):
             return status(404, "NotFound", f"{request.path} not found")
         selector = request.query.get("labelSelector", "")
         items = [self.objects[path] for path in below if _selected(self.objects[path], selector)]
