@@ -36,6 +36,8 @@ STARTS_MANAGER = f"{OPERATOR}-starts"
 """Of what an Algorithm's status remembers of its jobs: nobody who writes the rest of that status touches it."""
 DENY_ALL_POLICY = "algorithm-operator-deny-all"
 """The one static policy of a job namespace: it selects every Pod that has LABEL_ROLE."""
+AUDIENCE = OPERATOR
+"""Of the tokens that the gateway takes: the API server itself does not."""
 STORE_LEASE_PREFIX = "algorithm-operator-store-"
 """A Lease of that name asks the operator for the store Pod of a DataStore, for as long as it is renewed."""
 

@@ -6,11 +6,14 @@ types are Grand Challenge's; times are ISO 8601, durations too, sizes are in vox
 
 from __future__ import annotations
 
-from typing import Any, Generic, Literal, TypeVar
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
 T = TypeVar("T")
+
+MaxFiles, MaxValues = Field(max_length=10_000), Field(max_length=256)
+"""Every list in a body has a greatest length: without one, a million wrong members would be a million errors."""
 
 
 class Shape(BaseModel):
@@ -157,7 +160,7 @@ class ValueRequest(Request):
     image: str | None = None
     upload_session: str | None = None
     user_upload: str | None = None
-    user_uploads: list[str] | None = None
+    user_uploads: Annotated[list[str], MaxFiles] | None = None
     image_name: str | None = None
 
 
@@ -165,7 +168,7 @@ class JobRequest(Request):
     """POST algorithms/jobs/."""
 
     algorithm: str
-    inputs: list[ValueRequest]
+    inputs: Annotated[list[ValueRequest], MaxValues]
 
 
 UploadStatus = Literal["Pending", "Initialized", "Completed", "Aborted"]
@@ -192,7 +195,7 @@ class UploadRequest(Request):
 class PartNumbersRequest(Request):
     """PATCH …/generate-presigned-urls/."""
 
-    part_numbers: list[int]
+    part_numbers: Annotated[list[int], MaxFiles]
 
 
 class NamedPart(Request):
@@ -205,7 +208,7 @@ class NamedPart(Request):
 class CompleteRequest(Request):
     """PATCH …/complete-multipart-upload/; no parts make an empty file."""
 
-    parts: list[NamedPart]
+    parts: Annotated[list[NamedPart], MaxFiles]
 
 
 class UploadUrls(Upload):
@@ -247,7 +250,7 @@ class UploadSessionRequest(Request):
     image goes then. The last two are refused: reader studies do not exist here.
     """
 
-    uploads: list[str]
+    uploads: Annotated[list[str], MaxFiles]
     archive: str | None = None
     archive_item: str | None = None
     interface: str | None = None
@@ -349,5 +352,5 @@ class ArchiveItemRequest(Request):
     """POST archives/items/ and PATCH archives/items/PK/."""
 
     archive: str | None = None
-    values: list[ValueRequest] | None = None
+    values: Annotated[list[ValueRequest], MaxValues] | None = None
     title: str | None = None

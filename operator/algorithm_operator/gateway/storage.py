@@ -48,8 +48,9 @@ class Stat:
 class Reading(Protocol):
     """An open file: its bytes from the offset on, in pieces of at most 256 KiB."""
 
-    size: int
-    """Of the whole file."""
+    @property
+    def size(self) -> int:
+        """Of the whole file."""
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         """The pieces; raises StoreUnavailable where the way is lost."""

@@ -1,14 +1,23 @@
 """What the gateway's unit tests share. A test module says by fixtures of its own which `routers` and `settings`."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 
 import pytest
+import uvloop
 from fastapi import APIRouter
 
 from algorithm_operator.gateway.database.engine import SqlDatabase, migrate
 from algorithm_operator.gateway.settings import Settings
 from tests.unit.gateway import fakes
+
+
+def pytest_asyncio_loop_factories(
+    config: pytest.Config, item: pytest.Item
+) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """As in the process: uvloop has transports, timers and TLS of its own."""
+    return {"uvloop": uvloop.new_event_loop}
 
 
 @pytest.fixture
