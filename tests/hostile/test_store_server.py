@@ -16,6 +16,7 @@ import pytest
 from algorithm_operator.core.names import attempt_folder, import_folder
 from algorithm_operator.steps import storage
 from algorithm_operator.steps.store import make_server
+from algorithm_operator.steps.volume import Volume
 
 UID = "c0866790-c30f-43e2-88f8-64353186a78a"
 DATA, OTHER = b"the whole file", b"another"
@@ -145,7 +146,7 @@ def test_a_file_that_looks_like_an_unfinished_upload(port: int, root: Path) -> N
 
 def test_an_upload_that_ends_between_open_and_lock(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The loser of that race holds the winner's finished file: it must not cut it down to its own beginning."""
-    volume = storage.Storage(str(root))
+    volume = storage.Storage(Volume(str(root)))
     lock = fcntl.flock
 
     def late(descriptor: int, operation: int) -> None:

@@ -74,6 +74,7 @@ def make_app(
         redirect_slashes=False,  # the client follows no redirect of a POST
         dependencies=[Depends(strict_json)],
     )
+    app.state.gateway = gateway
     app.state.authenticate = authenticate
     app.state.origin = authentication.origin
     app.include_router(_open(Readiness(gateway)))
