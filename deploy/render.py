@@ -23,7 +23,7 @@ RELEASE = "algorithm-operator"
 NAMESPACE = "algorithm-operator-system"
 JOB_NAMESPACE = "imaging"
 GROUP = "algorithm-operator.dev"
-KINDS = ("Algorithm", "AlgorithmJob", "DataStore")
+KINDS = ("Algorithm", "AlgorithmJob", "DataStore", "ImageImport")
 KUBE_VERSION = "1.33.0"
 HEADER = "# Rendered from charts/algorithm-operator by deploy/render.py; edit there.\n"
 

@@ -1,4 +1,4 @@
--- Health of Algorithm, AlgorithmJob and DataStore, from their conditions.
+-- Health of Algorithm, AlgorithmJob, DataStore and ImageImport, from their conditions.
 local status = obj.status or {}
 local conditions = {}
 for _, condition in ipairs(status.conditions or {}) do

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from scripts.install_operator import install
-from tests.e2e.conftest import cluster, make_namespace, namespace, probe
+from tests.e2e.conftest import cluster, make_namespace, namespace, probe, store
 from tests.e2e.kube import Kube
 
-__all__ = ["cluster", "make_namespace", "namespace", "probe"]
+__all__ = ["cluster", "make_namespace", "namespace", "probe", "store"]
 
 RESULTS = Path("build/bench.json")
 

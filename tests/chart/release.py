@@ -62,7 +62,9 @@ def copied(folder: Path, namespace: str) -> Iterator[Release]:
         path.write_text(path.read_text().replace(GROUP, group).replace("'algorithm-operator'", f"'{name}'"))
     yield Release(chart, name, namespace, group)
     kinds = "clusterrole,clusterrolebinding,namespace"
-    policies = "validatingadmissionpolicybinding,validatingadmissionpolicy"
+    policies = ",".join(
+        f"{kind}admissionpolicy{part}" for kind in ("validating", "mutating") for part in ("binding", "")
+    )
     kubectl("delete", f"{policies},{kinds}", "--wait=false", "-l", f"app.kubernetes.io/instance={name}")
     crds = [f"{kind.lower()}s.{group}" for kind in KINDS]
     kubectl("delete", "crd", "--ignore-not-found", "--wait=false", *crds)

@@ -159,6 +159,7 @@ def test_the_policies_are_understood_by_the_server(cluster: Cluster) -> None:
         "-pods",
         "-connect",
         "-networkpolicies",
+        "-jobs",
         "-operator",
     }
     for o in found:
@@ -326,7 +327,9 @@ THROUGH = "not found"
 """Admission has let the request through to a Pod that is not there."""
 
 
-@pytest.mark.parametrize("pod", ["a-1-run", "a-b-12-salvage", "cases-store", "algo-user", "algo-inspect"])
+@pytest.mark.parametrize(
+    "pod", ["a-1-run", "a-b-12-salvage", "a-3-import", "cases-store", "algo-user", "algo-inspect"]
+)
 @pytest.mark.parametrize("sub", ["exec", "attach", "proxy"])
 def test_nobody_enters_our_pods(cluster: Cluster, pod: str, sub: str) -> None:
     for who in ("masters", "edit", "admin"):
@@ -337,7 +340,9 @@ def test_nobody_enters_our_pods(cluster: Cluster, pod: str, sub: str) -> None:
         assert "is closed to everybody" in cluster.ask("edit", "CONNECT", "pods", f"{pod}:8080", None, sub)
 
 
-@pytest.mark.parametrize("pod", ["run", "a-run", "1-run", "a-1-runner", "storefront", "a-x-salvage"])
+@pytest.mark.parametrize(
+    "pod", ["run", "a-run", "1-run", "a-1-runner", "storefront", "a-x-salvage", "a-import"]
+)
 def test_others_pods_are_not_meant(cluster: Cluster, pod: str) -> None:
     for sub in ("exec", "attach", "portforward"):
         assert THROUGH in cluster.ask("edit", "CONNECT", "pods", pod, None, sub)
@@ -346,7 +351,7 @@ def test_others_pods_are_not_meant(cluster: Cluster, pod: str) -> None:
 @pytest.mark.parametrize("who", ["masters", "edit", "runner", "our admin"])
 def test_nobody_forwards_a_port_of_a_job(cluster: Cluster, who: str) -> None:
     """With `network: Loopback` the algorithm may listen there."""
-    for pod in ("a-1-run", "a-1-salvage", "algo-user"):
+    for pod in ("a-1-run", "a-1-salvage", "a-1-import", "algo-user"):
         said = cluster.ask(who, "CONNECT", "pods", pod, None, "portforward")
         assert f"pods/portforward of {cluster.namespace}/{pod} is closed to everybody" in said
 

@@ -128,6 +128,7 @@ OWN = "algorithm-operator.dev"
                 (OWN, "datastores", "update"),
                 (OWN, "datastores", "connect"),
                 (OWN, "algorithmjobs", "delete"),
+                (OWN, "imageimports", "delete"),
             },
             {("", "pods", "create"), ("", "pods", "delete"), (OWN, "algorithmjobs/status", "patch")},
         ),
@@ -136,6 +137,7 @@ OWN = "algorithm-operator.dev"
             {
                 (OWN, "algorithmjobs", "create"),
                 (OWN, "algorithmjobs", "patch"),
+                (OWN, "imageimports", "create"),
                 (OWN, "algorithms", "get"),
                 (OWN, "datastores", "list"),
                 (OWN, "datastores", "connect"),
@@ -153,8 +155,8 @@ OWN = "algorithm-operator.dev"
         ),
         (
             "viewer",
-            {(OWN, "algorithmjobs", "watch")},
-            {("", "pods/log", "get"), (OWN, "algorithmjobs", "create")},
+            {(OWN, "algorithmjobs", "watch"), (OWN, "imageimports", "get")},
+            {("", "pods/log", "get"), (OWN, "algorithmjobs", "create"), (OWN, "imageimports", "create")},
         ),
     ],
     ids=["admin", "runner", "viewer"],

@@ -13,13 +13,31 @@ from algorithm_operator import __version__
 from algorithm_operator.controller import config
 from algorithm_operator.core import policies
 from deploy.render import CHART, CRDS, GROUP, KINDS
-from tests.chart.tools import EVERYTHING, JOBS, Object, Values, environment, keys, only, pod, render, run
+from tests.chart.tools import (
+    EVERYTHING,
+    JOBS,
+    Object,
+    Values,
+    environment,
+    helm,
+    keys,
+    only,
+    pod,
+    render,
+    run,
+)
 
 DIGEST = "sha256:" + "a" * 64
 CRD_NAMES = {f"{kind.lower()}s.{GROUP}" for kind in KINDS}
 
 
-ADMISSION = {"pods": [""], "connect": ["-labelled"], "networkpolicies": ["-labelled"], "operator": [""]}
+ADMISSION = {
+    "pods": [""],
+    "connect": ["-labelled"],
+    "networkpolicies": ["-labelled"],
+    "jobs": [""],
+    "operator": [""],
+}
 """The admission policies, with their bindings' names."""
 
 
@@ -65,8 +83,8 @@ def test_crds_are_those_of_the_repository() -> None:
 @pytest.mark.parametrize(
     ("values", "count", "policy"),
     [
-        ({}, 3, "keep"),
-        ({"crds": {"keep": False}}, 3, None),
+        ({}, 4, "keep"),
+        ({"crds": {"keep": False}}, 4, None),
         ({"crds": {"enabled": False}}, 0, None),
     ],
     ids=["default", "not kept", "off"],
@@ -248,6 +266,18 @@ def bound(objects: list[Object], name: str) -> Object | None:
     return found
 
 
+def test_who_asked_is_written_where_the_cluster_can() -> None:
+    """Without the kind, nothing of it: test_defaults_name_everything."""
+    kind = "admissionregistration.k8s.io/v1/MutatingAdmissionPolicy"
+    text = helm("template", "x", str(CHART), "--api-versions", kind, values={"watchNamespaces": ["imaging"]})
+    objects = [o for o in yaml.safe_load_all(text) if o]
+    policy = only(objects, "MutatingAdmissionPolicy")
+    assert policy["spec"]["failurePolicy"] == "Fail"
+    binding = only(objects, "MutatingAdmissionPolicyBinding")["spec"]
+    watched = {"namespaceSelector": named("imaging")}
+    assert binding == {"policyName": policy["metadata"]["name"], "matchResources": watched}
+
+
 def named(*names: str) -> Object:
     return {
         "matchExpressions": [{"key": "kubernetes.io/metadata.name", "operator": "In", "values": list(names)}]
@@ -359,7 +389,10 @@ def test_every_object_is_labelled_as_the_releases_own() -> None:
             "kubectl label namespace t pod-security.kubernetes.io/enforce=restricted",
         ),
         ({}, "helm uninstall leaves the CustomResourceDefinitions"),
-        ({"crds": {"keep": False}}, "helm uninstall deletes every Algorithm, AlgorithmJob and DataStore"),
+        (
+            {"crds": {"keep": False}},
+            "helm uninstall deletes every Algorithm, AlgorithmJob, ImageImport and DataStore",
+        ),
         ({"crds": {"enabled": False}}, "must be applied before"),
     ],
 )

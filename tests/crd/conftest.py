@@ -167,6 +167,17 @@ def job(request: pytest.FixtureRequest) -> Object:
 
 
 @pytest.fixture
+def imageimport(request: pytest.FixtureRequest) -> Object:
+    """The least that an ImageImport needs, named after the test."""
+    name = "".join(char if char.isalnum() else "-" for char in request.node.name.lower())
+    return {
+        "kind": "ImageImport",
+        "metadata": {"name": f"i-{name}"[:50].strip("-")},
+        "spec": {"source": {"name": "cases", "paths": ["series/"]}},
+    }
+
+
+@pytest.fixture
 def datastore() -> Object:
     """The least that a DataStore needs."""
     return {

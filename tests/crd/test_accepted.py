@@ -41,6 +41,7 @@ def test_an_algorithm_with_all_its_fields(server: Server, algorithm: Object) -> 
         "security": {"user": {"uid": 1000, "gid": 1000}},
         "timeLimitSeconds": 600,
         "collectSeconds": 60,
+        "limits": {"activeJobsPerUser": 10000, "jobsPerUser": {"count": 100000, "period": "8759h59m60s"}},
     }
     tissues = {
         "slug": "tissues",
@@ -65,6 +66,19 @@ def test_an_algorithm_with_all_its_fields(server: Server, algorithm: Object) -> 
     stored = server.accepts(algorithm)["spec"]
     assert stored["interfaces"][0]["outputs"][0]["overlaySegments"][0]["visible"] is True
     assert stored["interfaces"][1]["outputs"][0]["storeInStatus"] is True
+
+
+def test_an_import_with_its_defaults(server: Server, imageimport: Object) -> None:
+    assert server.accepts(imageimport)["spec"] == {
+        "source": {"name": "cases", "paths": ["series/"]},
+        "kind": "Image",
+        "timeLimitSeconds": 600,
+    }
+
+
+def test_a_job_may_take_the_image_of_an_import(server: Server, job: Object) -> None:
+    job["spec"]["inputs"][0] = {"slug": "t1-mri", "imageImport": {"name": "series-1"}}
+    assert server.accepts(job)["spec"]["inputs"][0]["imageImport"] == {"name": "series-1"}
 
 
 def test_every_kind_with_its_defaults(server: Server, algorithm: Object) -> None:
@@ -152,6 +166,7 @@ def test_a_job_with_all_its_fields(server: Server, job: Object) -> None:
         "attempts": 1,
         "suspend": True,
         "ttlSecondsAfterFinished": 0,
+        "requestedBy": "oidc:Zoë Ångström <zoe@example.org>",
     }
     assert server.accepts(job)["spec"]["suspend"] is True
 

@@ -36,9 +36,9 @@ def ended(server: Server, name: str) -> str:
 
 
 def test_applying_twice_changes_nothing(
-    server: Server, job: Object, algorithm: Object, datastore: Object
+    server: Server, job: Object, algorithm: Object, datastore: Object, imageimport: Object
 ) -> None:
-    for body in (job, algorithm, datastore):
+    for body in (job, algorithm, datastore, imageimport):
         for flags in (["--server-side"], []):
             versions = set()
             for _ in range(2):
@@ -65,6 +65,7 @@ EDITS: dict[str, tuple[str, Any]] = {
     "an output store": ("outputStore", {"name": "results"}),
     "a time limit": ("timeLimitSeconds", 60),
     "attempts": ("attempts", 4),
+    "a requester": ("requestedBy", "alice@example.org"),
 }
 
 
@@ -77,11 +78,19 @@ def test_a_spec_does_not_change(server: Server, name: str, field: str, value: ob
     assert "Apply it under a new name to run it anew" in message
 
 
-@pytest.mark.parametrize("field", ["outputStore", "timeLimitSeconds"])
+@pytest.mark.parametrize("field", ["outputStore", "timeLimitSeconds", "requestedBy"])
 def test_what_was_given_is_not_taken_away(server: Server, job: Object, field: str) -> None:
-    job["spec"] |= {"outputStore": {"name": "results"}, "timeLimitSeconds": 60}
+    job["spec"] |= {"outputStore": {"name": "results"}, "timeLimitSeconds": 60, "requestedBy": "alice"}
     name = server.apply(job)["metadata"]["name"]
     assert f"{field} cannot be changed" in server.refuses_patch(KIND, name, {"spec": {field: None}})
+
+
+def test_a_requester_does_not_change(server: Server, job: Object) -> None:
+    job["spec"]["requestedBy"] = "alice"
+    name = server.apply(job)["metadata"]["name"]
+    assert "requestedBy cannot be changed" in server.refuses_patch(
+        KIND, name, {"spec": {"requestedBy": "bob"}}
+    )
 
 
 def test_ttl_changes_at_any_time(server: Server, ended: str) -> None:
@@ -178,3 +187,76 @@ def test_status_is_a_resource_of_its_own(server: Server, job: Object) -> None:
 def test_a_state_that_does_not_exist(server: Server, name: str) -> None:
     message = server.refuses_patch(KIND, name, {"status": {"state": "Done"}}, status=True)
     assert 'status.state: Unsupported value: "Done"' in message
+
+
+@pytest.fixture
+def imported(server: Server, imageimport: Object) -> str:
+    """A stored import that has succeeded."""
+    name: str = server.apply(imageimport)["metadata"]["name"]
+    server.patch("ImageImport", name, {"status": IMPORTED}, status=True)
+    return name
+
+
+IMPORTED: Object = {
+    "state": "Succeeded",
+    "reason": "Completed",
+    "image": {
+        "store": "results",
+        "path": "imports/i/uid/uid.mha",
+        "bytes": 9,
+        "sha256": "ab" * 32,
+        "name": "series",
+        "format": "MHD",
+        "geometry": {
+            "size": [1, 1],
+            "spacing": [0.5, 1],
+            "origin": [0, 0],
+            "direction": [1, 0, 0, 1],
+            "pixelType": "uint8",
+        },
+    },
+}
+IMPORT_EDITS: dict[str, Any] = {
+    "source": {"name": "cases", "paths": ["other/"]},
+    "kind": "Heat Map",
+    "outputStore": {"name": "results"},
+    "timeLimitSeconds": 601,
+}
+
+
+@pytest.mark.parametrize(("field", "value"), IMPORT_EDITS.items(), ids=IMPORT_EDITS)
+def test_an_import_does_not_change(server: Server, imported: str, field: str, value: object) -> None:
+    message = server.refuses_patch("ImageImport", imported, {"spec": {field: value}})
+    assert f"{field} cannot be changed: of an import only ttlSecondsAfterFinished can" in message
+
+
+def test_the_ttl_of_an_import_changes_at_any_time(server: Server, imported: str) -> None:
+    for ttl in (60, 0, None):
+        server.patch("ImageImport", imported, {"spec": {"ttlSecondsAfterFinished": ttl}})
+
+
+IMPORT_REWRITES: dict[str, Object | None] = {
+    "no status": None,
+    "another state": {"state": "Pending"},
+    "message": {"message": "somebody else's words"},
+    "hash": {"image": {"sha256": "cd" * 32}},
+    "place": {"image": {"path": "other.mha"}},
+    "no image": {"image": None},
+    "files": {"files": [{"name": "a", "message": "no."}]},
+}
+
+
+@pytest.mark.parametrize("status", IMPORT_REWRITES.values(), ids=IMPORT_REWRITES)
+def test_an_imported_image_is_not_rewritten(server: Server, imported: str, status: Object | None) -> None:
+    message = server.refuses_patch("ImageImport", imported, {"status": status}, status=True)
+    assert "the import has ended, and its result does not change" in message
+    assert server.get("ImageImport", imported)["status"]["image"]["sha256"] == "ab" * 32
+
+
+def test_a_failure_of_as_many_files_as_there_can_be(server: Server, imageimport: Object) -> None:
+    name = server.apply(imageimport)["metadata"]["name"]
+    files = [{"name": "x" * 256, "message": "y" * 512} for _ in range(64)]
+    status = {"state": "Failed", "message": "z" * 1024, "files": files}
+    for _ in range(2):
+        server.patch("ImageImport", name, {"status": status}, status=True)
+    assert len(server.get("ImageImport", name)["status"]["files"]) == 64

@@ -9,7 +9,7 @@ import pytest
 
 from tests.crd.conftest import Object, Server
 
-KINDS = ["Algorithm", "AlgorithmJob", "DataStore"]
+KINDS = ["Algorithm", "AlgorithmJob", "DataStore", "ImageImport"]
 
 
 def undescribed(node: Object, path: str) -> Iterator[str]:
@@ -45,13 +45,16 @@ def test_explain_shows_the_texts_of_the_models(server: Server) -> None:
 COLUMNS = {
     "Algorithm": ["NAME", "READY", "REASON", "AGE"],
     "AlgorithmJob": ["NAME", "ALGORITHM", "STATE", "REASON", "STARTED", "FINISHED", "AGE"],
+    "ImageImport": ["NAME", "STATE", "REASON", "SIZE", "PIXELS", "AGE"],
     "DataStore": ["NAME", "CLAIM", "DEFAULT", "READY", "REASON", "AGE"],
 }
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_columns(server: Server, algorithm: Object, job: Object, datastore: Object, kind: str) -> None:
-    for body in (algorithm, job, datastore):
+def test_columns(
+    server: Server, algorithm: Object, job: Object, datastore: Object, imageimport: Object, kind: str
+) -> None:
+    for body in (algorithm, job, datastore, imageimport):
         server.apply(body)
     out = server.kubectl("-n", server.namespace, "get", server.resource(kind))
     assert out.splitlines()[0].split() == COLUMNS[kind]
@@ -67,8 +70,26 @@ def test_a_job_shows_its_end(server: Server, job: Object) -> None:
     )
 
 
+def test_an_import_shows_its_image(server: Server, imageimport: Object) -> None:
+    name = server.apply(imageimport)["metadata"]["name"]
+    geometry = {"spacing": [1, 1], "origin": [0, 0], "direction": [1, 0, 0, 1]}
+    image = {
+        "store": "results",
+        "path": "imports/a/b.mha",
+        "bytes": 9,
+        "sha256": "ab" * 32,
+        "name": "series",
+        "format": "MHD",
+        "geometry": {"size": [512, 300], "pixelType": "int16", **geometry},
+    }
+    server.patch("ImageImport", name, {"status": {"state": "Succeeded", "image": image}}, status=True)
+    out = server.kubectl("-n", server.namespace, "get", server.resource("ImageImport"), name)
+    assert all(word in out for word in ("Succeeded", "[512,300]", "int16"))
+
+
 def test_jobs_are_selected_on_the_server_by_algorithm_and_state(server: Server, job: Object) -> None:
     job["spec"]["algorithmRef"]["name"] = "selected"
+    job["spec"]["requestedBy"] = "alice@example.org"
     name = server.apply(job)["metadata"]["name"]
     server.patch("AlgorithmJob", name, {"status": {"state": "Queued"}}, status=True)
 
@@ -88,6 +109,8 @@ def test_jobs_are_selected_on_the_server_by_algorithm_and_state(server: Server, 
     assert selected("spec.algorithmRef.name=selected") == [name]
     assert selected("spec.algorithmRef.name=selected,status.state=Queued") == [name]
     assert selected("spec.algorithmRef.name=selected,status.state=Running") == []
+    assert selected("spec.algorithmRef.name=selected,spec.requestedBy=alice@example.org") == [name]
+    assert selected("spec.requestedBy=alice@example.or") == []
 
 
 def test_short_names_and_the_category(server: Server) -> None:
@@ -103,4 +126,5 @@ def test_short_names_and_the_category(server: Server) -> None:
         "algorithms": "algo",
         "algorithmjobs": "algojob",
         "datastores": f"{server.group}/v1alpha1",
+        "imageimports": "imgimport",
     }

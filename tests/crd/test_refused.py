@@ -39,6 +39,10 @@ def field(**fields: Any) -> Spoil:
     return lambda spec: spec.update(fields)
 
 
+def per(**fields: Any) -> Spoil:
+    return field(limits={"jobsPerUser": {"count": 1, "period": "1h", **fields}})
+
+
 def anything(*slugs: str, **more: str) -> list[Object]:
     return [{"slug": slug, "kind": "Anything", **more} for slug in slugs]
 
@@ -207,6 +211,24 @@ ALGORITHM = {
     "no threads": (field(resources={"threads": 0}), ["spec.resources.threads"]),
     "no time": (field(timeLimitSeconds=0), ["spec.timeLimitSeconds", "greater than or equal to 10"]),
     "network": (field(network="Host"), ['spec.network: Unsupported value: "Host"', '"Loopback"']),
+    "no active jobs": (
+        field(limits={"activeJobsPerUser": 0}),
+        ["spec.limits.activeJobsPerUser", "equal to 1"],
+    ),
+    "too many active jobs": (field(limits={"activeJobsPerUser": 10001}), ["spec.limits.activeJobsPerUser"]),
+    "no jobs at all": (per(count=0), ["spec.limits.jobsPerUser.count", "equal to 1"]),
+    "too many jobs": (per(count=100001), ["spec.limits.jobsPerUser.count"]),
+    "a count without a period": (
+        field(limits={"jobsPerUser": {"count": 1}}),
+        ["spec.limits.jobsPerUser.period: Required value"],
+    ),
+    "a period in days": (per(period="30d"), ["spec.limits.jobsPerUser.period"]),
+    "a period in the wrong order": (per(period="1m1h"), ["spec.limits.jobsPerUser.period"]),
+    "an empty period": (per(period=""), ["spec.limits.jobsPerUser.period"]),
+    "a negative period": (per(period="-1h"), ["spec.limits.jobsPerUser.period"]),
+    "less than a minute": (per(period="59s"), ["spec.limits.jobsPerUser.period", "between 1m and 8760h"]),
+    "more than a year": (per(period="8760h1s"), ["spec.limits.jobsPerUser.period", "between 1m and 8760h"]),
+    "an endless period": (per(period="9" * 15 + "h"), ["spec.limits.jobsPerUser.period"]),
     "root": (field(security={"user": {"uid": 0, "gid": 0}}), ["spec.security.user.uid", "equal to 1"]),
     "unknown field": (field(podTemplate={}), ["unknown field", "podTemplate"]),
 }
@@ -257,6 +279,11 @@ JOB = {
         given(image={"reference": PINNED}),
         ["spec.inputs[0].image.path: Required value"],
     ),
+    "store and import": (
+        given(store={"name": "cases", "paths": ["a"]}, imageImport={"name": "first"}),
+        ["spec.inputs[0]", "must validate one and only one schema (oneOf)"],
+    ),
+    "import without a name": (given(imageImport={}), ["spec.inputs[0].imageImport.name: Required value"]),
     "job without an output": (
         given(job={"name": "first"}),
         ["spec.inputs[0].job.output: Required value"],
@@ -298,6 +325,10 @@ JOB = {
     "long path": (at("a" * 1025), ["spec.inputs[0].store.paths[0]: Too long"]),
     "output store without a name": (field(outputStore={}), ["spec.outputStore.name: Required value"]),
     "no time": (field(timeLimitSeconds=9), ["spec.timeLimitSeconds", "greater than or equal to 10"]),
+    "nobody": (field(requestedBy=""), ["spec.requestedBy", "at least 1 char"]),
+    "a long name of a user": (field(requestedBy="a" * 254), ["spec.requestedBy", "Too long"]),
+    "a control character in a name": (field(requestedBy="a\x1b[2Jb"), ["spec.requestedBy"]),
+    "a line feed in a name": (field(requestedBy="a\n"), ["spec.requestedBy"]),
     "no attempts": (field(attempts=0), ["spec.attempts", "greater than or equal to 1"]),
     "negative ttl": (field(ttlSecondsAfterFinished=-1), ["spec.ttlSecondsAfterFinished"]),
     "unknown field": (field(podSpecPatch="x"), ["unknown field", "podSpecPatch"]),
@@ -308,6 +339,34 @@ JOB = {
 def test_job(server: Server, job: Object, spoil: Spoil, says: list[str]) -> None:
     spoil(job["spec"])
     check(server.refuses(job), says)
+
+
+IMPORT = {
+    "no source": (lambda spec: spec.clear(), ["spec.source: Required value"]),
+    "no path": (field(source={"name": "cases", "paths": []}), ["spec.source.paths", "at least 1 item"]),
+    "65 paths": (
+        field(source={"name": "cases", "paths": [f"{number}.dcm" for number in range(65)]}),
+        ["spec.source.paths: Too many: 65: must have at most 64 items"],
+    ),
+    "parent folder": (
+        field(source={"name": "cases", "paths": ["a", "../b"]}),
+        ["spec.source", "relative to the root of the DataStore"],
+    ),
+    "absolute path": (field(source={"name": "cases", "paths": ["/a"]}), ["relative to the root"]),
+    "control character": (field(source={"name": "cases", "paths": ["a\nb"]}), ["control characters"]),
+    "a kind that is no image": (field(kind="Float"), ["spec.kind: Unsupported value", "Displacement field"]),
+    "DICOM, which stays DICOM": (field(kind="DICOM Image Set"), ["spec.kind: Unsupported value"]),
+    "no time": (field(timeLimitSeconds=29), ["spec.timeLimitSeconds", "greater than or equal to 30"]),
+    "too much time": (field(timeLimitSeconds=86401), ["spec.timeLimitSeconds"]),
+    "negative ttl": (field(ttlSecondsAfterFinished=-1), ["spec.ttlSecondsAfterFinished"]),
+    "unknown field": (field(podSpecPatch="x"), ["unknown field", "podSpecPatch"]),
+}
+
+
+@pytest.mark.parametrize(("spoil", "says"), IMPORT.values(), ids=IMPORT)
+def test_import(server: Server, imageimport: Object, spoil: Spoil, says: list[str]) -> None:
+    spoil(imageimport["spec"])
+    check(server.refuses(imageimport), says)
 
 
 DATASTORE = {
@@ -325,7 +384,9 @@ def test_datastore(server: Server, datastore: Object, spoil: Spoil, says: list[s
     check(server.refuses(datastore), says)
 
 
-@pytest.mark.parametrize(("kind", "limit"), [("job", 50), ("algorithm", 63), ("datastore", 63)])
+@pytest.mark.parametrize(
+    ("kind", "limit"), [("job", 50), ("algorithm", 63), ("datastore", 63), ("imageimport", 63)]
+)
 def test_name(server: Server, request: pytest.FixtureRequest, kind: str, limit: int) -> None:
     body: Object = request.getfixturevalue(kind)
     body["metadata"]["name"] = "a" * limit
@@ -334,7 +395,7 @@ def test_name(server: Server, request: pytest.FixtureRequest, kind: str, limit: 
     check(server.refuses(body), [f"the name may have at most {limit} characters"])
 
 
-@pytest.mark.parametrize("kind", ["job", "algorithm", "datastore"])
+@pytest.mark.parametrize("kind", ["job", "algorithm", "datastore", "imageimport"])
 def test_no_spec(server: Server, request: pytest.FixtureRequest, kind: str) -> None:
     body: Object = request.getfixturevalue(kind)
     del body["spec"]

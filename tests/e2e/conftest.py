@@ -2,6 +2,7 @@
 
 cluster           (session) the cluster is up; gives its client
 operator          (session) images are built and the chart is installed; gives the client
+gateway           (session) where its gateway is: URL and authority
 probe             (session) the probe image by digest: images/probe, a test algorithm that does what its input says
 make_namespace    (session) a function: a fresh namespace as the chart makes it (`restricted=`, `closed=` to leave
                   something out); all are deleted at the end, unwaited
@@ -28,6 +29,8 @@ from typing import Any
 
 import pytest
 
+from scripts.gateway import Address
+from scripts.gateway import gateway as gateway_of_the_cluster
 from scripts.install_operator import GPU_TOLERATION, install
 from tests.cluster import processes
 from tests.cluster.settings import BIN, CACHE, KUBECONFIG, NODE_NAME, PROJECT
@@ -108,15 +111,28 @@ def operator_values() -> dict[str, Any]:
         "stepsResources": {
             "stage": {"cpu": "400m", "memory": "512Mi"},
             "collect": {"cpu": "250m", "memory": "512Mi"},
+            "import": {"cpu": "400m", "memory": "512Mi"},
         },
     }
 
 
 @pytest.fixture(scope="session")
 def operator(cluster: Kube) -> Kube:
-    """The operator of this checkout is installed and ready."""
-    install([], operator_values())
+    """The operator of this checkout is installed and ready, with its gateway."""
+    install([], operator_values() | {"gateway": gateway_of_the_cluster()[0]})
     return cluster
+
+
+@pytest.fixture(scope="session")
+def gateway(operator: Kube) -> Address:
+    """Where the gateway is."""
+    return gateway_of_the_cluster()[1]
+
+
+@pytest.fixture(scope="session")
+def lungs_image(cluster: Kube) -> str:
+    """The reference of the image of docs/gcapi.md's algorithm."""
+    return cluster_command("build", "algorithm-operator/lungs", str(HERE / "images" / "lungs"))
 
 
 @pytest.fixture(scope="session")

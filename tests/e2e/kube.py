@@ -29,7 +29,7 @@ _PREFIX = {
     "apps/v1": ("deployments",),
     "coordination.k8s.io/v1": ("leases",),
     "networking.k8s.io/v1": ("networkpolicies",),
-    "algorithm-operator.dev/v1alpha1": ("algorithms", "algorithmjobs", "datastores"),
+    "algorithm-operator.dev/v1alpha1": ("algorithms", "algorithmjobs", "datastores", "imageimports"),
 }
 _GROUP = {plural: group for group, plurals in _PREFIX.items() for plural in plurals}
 

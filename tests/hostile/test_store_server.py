@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from algorithm_operator.core.names import attempt_folder
+from algorithm_operator.core.names import attempt_folder, import_folder
 from algorithm_operator.steps import storage
 from algorithm_operator.steps.store import make_server
+from algorithm_operator.steps.volume import Volume
 
 UID = "c0866790-c30f-43e2-88f8-64353186a78a"
 DATA, OTHER = b"the whole file", b"another"
@@ -103,6 +104,17 @@ def test_absurd_ranges(port: int, root: Path, wanted: str) -> None:
     assert ask(port, "GET", "/v1/files/x") == (200, DATA)
 
 
+def test_images_of_imports_are_read_only(port: int, root: Path) -> None:
+    """The same of what an import has made, or is about to."""
+    folder = import_folder("series", UID)
+    for path in (folder, f"{folder}/{UID}.mha", f"{folder}/{UID}.tif", f"{folder}/a/b"):
+        status, error = put(port, path, OTHER)
+        assert status == 400
+        assert "only the import itself writes" in error
+    assert list(root.rglob("*")) == []
+    assert put(port, "imports/t1.mha", DATA)[0] == 201, "people may call a folder so"
+
+
 def test_results_of_jobs_are_read_only(port: int, root: Path) -> None:
     """Who may upload can neither change what a job has kept nor be there before it."""
     folder = attempt_folder("case-1", UID, 1)
@@ -134,7 +146,7 @@ def test_a_file_that_looks_like_an_unfinished_upload(port: int, root: Path) -> N
 
 def test_an_upload_that_ends_between_open_and_lock(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The loser of that race holds the winner's finished file: it must not cut it down to its own beginning."""
-    volume = storage.Storage(str(root))
+    volume = storage.Storage(Volume(str(root)))
     lock = fcntl.flock
 
     def late(descriptor: int, operation: int) -> None:

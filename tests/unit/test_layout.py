@@ -62,7 +62,9 @@ def test_images_carry_only_their_own() -> None:
     assert not in_steps & {"kopf", "kubernetes", "aiohttp"}
 
 
-def test_the_wheel_carries_what_the_page_is_made_of(tmp_path: Path) -> None:
+def test_the_wheel_carries_what_no_import_asks_for(tmp_path: Path) -> None:
     (wheel,) = WheelBuilder(str(ROOT)).build(directory=str(tmp_path), versions=["standard"])
     names = set(zipfile.ZipFile(wheel).namelist())
     assert {"algorithm_operator/cli/page.html", "algorithm_operator/cli/page.css"} <= names
+    migrations = "algorithm_operator/gateway/database/migrations"
+    assert {f"{migrations}/env.py", f"{migrations}/versions/first_tables.py"} <= names

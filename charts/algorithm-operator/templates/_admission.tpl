@@ -4,6 +4,15 @@
 system:serviceaccount:{{ .Release.Namespace }}:{{ include "algorithm-operator.serviceAccountName" . }}
 {{- end -}}
 
+{{/* Whether it is the gateway that asks, in CEL: it names the user who has asked it. */}}
+{{- define "algorithm-operator.isGateway" -}}
+{{- if .Values.gateway.enabled -}}
+request.userInfo.username == 'system:serviceaccount:{{ .Release.Namespace }}:{{ include "algorithm-operator.gatewayServiceAccountName" . }}'
+{{- else -}}
+false
+{{- end -}}
+{{- end -}}
+
 {{/* Whether the operator may write the policy that seals jobs ("true" or ""): only where an admission policy bounds it. */}}
 {{- define "algorithm-operator.managesPolicy" -}}
 {{- if and .Values.isolation.managePolicy .Values.admissionPolicies.enabled }}true{{ end -}}
@@ -50,25 +59,27 @@ name: few clusters give system:masters to their administrators. No messageExpres
 
 {{- define "algorithm-operator.admissionBinding" -}}
 apiVersion: admissionregistration.k8s.io/v1
-kind: ValidatingAdmissionPolicyBinding
+kind: {{ .kind | default "Validating" }}AdmissionPolicyBinding
 metadata:
   name: {{ .policy }}{{ .suffix }}
   labels: {{- include "algorithm-operator.labels" .root | nindent 4 }}
 spec:
   policyName: {{ .policy }}
+  {{- if not .kind }}
   validationActions: [Deny]
+  {{- end }}
   {{- with .selector }}
   matchResources:
     namespaceSelector: {{- toYaml . | nindent 6 }}
   {{- end }}
 {{- end -}}
 
-{{/* A policy's binding to all that the operator works in. */}}
+{{/* A policy's binding to all that the operator works in; `kind` Mutating, or none. */}}
 {{- define "algorithm-operator.watchedBinding" -}}
 {{- $selector := dict -}}
 {{- with .root.Values.watchNamespaces -}}
 {{- $in := dict "key" "kubernetes.io/metadata.name" "operator" "In" "values" . -}}
 {{- $selector = dict "matchExpressions" (list $in) -}}
 {{- end -}}
-{{ include "algorithm-operator.admissionBinding" (dict "root" .root "policy" .policy "suffix" "" "selector" $selector) }}
+{{ include "algorithm-operator.admissionBinding" (dict "root" .root "policy" .policy "suffix" "" "selector" $selector "kind" .kind) }}
 {{- end -}}

@@ -2,18 +2,18 @@
 
 {{- define "algorithm-operator.rules" -}}
 - apiGroups: [algorithm-operator.dev]
-  resources: [algorithms, algorithmjobs, datastores]
+  resources: [algorithms, algorithmjobs, datastores, imageimports]
   verbs: [get, list, watch]
 - apiGroups: [algorithm-operator.dev]
-  resources: [algorithms/status, algorithmjobs/status, datastores/status]
+  resources: [algorithms/status, algorithmjobs/status, datastores/status, imageimports/status]
   verbs: [patch, update]
 # ttlSecondsAfterFinished
 - apiGroups: [algorithm-operator.dev]
-  resources: [algorithmjobs]
+  resources: [algorithmjobs, imageimports]
   verbs: [delete]
 # Owners of Pods, where the API server checks who may block an owner's deletion
 - apiGroups: [algorithm-operator.dev]
-  resources: [algorithms/finalizers, algorithmjobs/finalizers, datastores/finalizers]
+  resources: [algorithms/finalizers, algorithmjobs/finalizers, datastores/finalizers, imageimports/finalizers]
   verbs: [update]
 - apiGroups: [""]
   resources: [pods]

@@ -9,6 +9,7 @@ from pydantic import Field
 from algorithm_operator.api.base import Model, ObjectName, Quantity, cel, list_map, rules
 from algorithm_operator.api.conditions import Condition
 from algorithm_operator.api.interface import Interface
+from algorithm_operator.api.limits import Limits, Starts
 
 
 class ObjectRef(Model):
@@ -229,6 +230,7 @@ class AlgorithmSpec(Model):
     ] = "None"
     security: Security = Security()
     log_policy: LogPolicy = LogPolicy()
+    limits: Limits | None = None
     result_template: Annotated[
         str | None,
         Field(
@@ -283,3 +285,12 @@ class AlgorithmStatus(Model):
     ] = []
     image: ResolvedImage | None = None
     model: ResolvedModel | None = None
+    recent_starts: Annotated[
+        list[Starts]
+        | None,  # an empty list would be written with the rest of the status, and not be left out
+        Field(
+            max_length=512,
+            description="For limits.jobsPerUser: when jobs that no gateway made were let start, the oldest first. "
+            "It stays when they are deleted.",
+        ),
+    ] = None

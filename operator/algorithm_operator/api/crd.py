@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 from algorithm_operator.api.algorithm import AlgorithmSpec, AlgorithmStatus
 from algorithm_operator.api.base import GROUP, VERSION, Model, cel, unchanged
 from algorithm_operator.api.datastore import DataStoreSpec, DataStoreStatus
+from algorithm_operator.api.imageimport import ENDED, ImageImportSpec, ImageImportStatus
 from algorithm_operator.api.job import TERMINAL, AlgorithmJobSpec, AlgorithmJobStatus
 from algorithm_operator.api.schema import Schema, structural
 
@@ -64,20 +65,20 @@ class Kind:
 
 
 _AGE = Column("Age", ".metadata.creationTimestamp", "date")
-_STATES = sorted(str(state) for state in TERMINAL)
 
 
 def _ready(field: str) -> str:
     return f'.status.conditions[?(@.type=="Ready")].{field}'
 
 
-def _latched(*fields: str) -> dict[str, str]:
+def _latched(noun: str, states: Iterable[str], *fields: str, again: str) -> dict[str, str]:
     """CEL at the root of the schema: a rule on status would not run for a request that sets `status: null`."""
+    ended = sorted(map(str, states))
     same = " && ".join(f"({unchanged(field, optional=True, of='.status')})" for field in fields)
     return cel(
-        f"!has(oldSelf.status) || !has(oldSelf.status.state) || !(oldSelf.status.state in {_STATES}) "
+        f"!has(oldSelf.status) || !has(oldSelf.status.state) || !(oldSelf.status.state in {ended}) "
         f"|| (has(self.status) && {same})",
-        "the job has ended, and its result does not change; apply the job under a new name to run it anew",
+        f"the {noun} has ended, and its result does not change; apply the {noun} under a new name to {again}",
         fieldPath=".status",
     )
 
@@ -116,19 +117,51 @@ KINDS = (
             Column("Reason", ".status.reason"),
             Column("Blame", ".status.blame", wide=True, description="Whose fault a failure is."),
             Column("Message", ".status.message", wide=True),
+            Column("Requester", ".spec.requestedBy", wide=True),
             Column("Started", ".status.startedAt", "date"),
             Column("Finished", ".status.finishedAt", "date"),
             _AGE,
         ),
-        selectable=(".spec.algorithmRef.name", ".status.state"),
+        selectable=(".spec.algorithmRef.name", ".spec.requestedBy", ".status.state"),
         rules=(
             _name_rule(MAX_JOB_NAME, "its Pods are named after it"),
-            _latched("state", "reason", "message", "blame", "exitCode", "outputs", "manifest"),
+            _latched(
+                "job",
+                TERMINAL,
+                *("state", "reason", "message", "blame", "exitCode", "outputs", "manifest"),
+                again="run it anew",
+            ),
             cel(
                 "!self.spec.suspend || oldSelf.spec.suspend || !has(self.status) || !has(self.status.attempts) "
                 "|| self.status.attempts.size() == 0",
                 "the job has started and cannot be suspended any more; set cancel to end it",
                 fieldPath=".spec.suspend",
+            ),
+        ),
+    ),
+    Kind(
+        name="ImageImport",
+        description="Files of a DataStore that become exactly one image of it, to be used by any number of jobs.",
+        spec=ImageImportSpec,
+        status=ImageImportStatus,
+        short_names=("imgimport",),
+        columns=(
+            Column("State", ".status.state"),
+            Column("Reason", ".status.reason"),
+            Column("Size", ".status.image.geometry.size", description="Of the image, in voxels."),
+            Column("Pixels", ".status.image.geometry.pixelType", description="The type of its numbers."),
+            Column("Image", ".status.image.path", wide=True, description="Below the root of its DataStore."),
+            Column("Message", ".status.message", wide=True),
+            _AGE,
+        ),
+        selectable=(".status.state",),
+        rules=(
+            _name_rule(MAX_NAME, "labels carry it"),
+            _latched(
+                "import",
+                ENDED,
+                *("state", "reason", "message", "blame", "image", "files"),
+                again="import the files anew",
             ),
         ),
     ),

@@ -42,7 +42,7 @@ TERMINAL = frozenset({State.SUCCEEDED, State.FAILED, State.CANCELLED})
 
 
 _FREE_FIELDS = "suspend (before the start), cancel (one way) and ttlSecondsAfterFinished"
-_BAD_PATH = r"^/|//|(^|/)[.]{1,2}(/|$)|[\x00-\x1f\x7f\\]"
+BAD_PATH = r"^/|//|(^|/)[.]{1,2}(/|$)|[\x00-\x1f\x7f\\]"
 """What `contract/paths.py` refuses, as far as a regular expression can tell."""
 
 
@@ -107,7 +107,7 @@ class JobOutput(Model):
     output: Annotated[Slug, Field(description="The slug of one of its outputs.")]
 
 
-_SOURCES = ("value", "store", "configMap", "image", "job")
+_SOURCES = ("value", "store", "configMap", "image", "job", "imageImport")
 
 
 class JobInput(Model):
@@ -115,12 +115,12 @@ class JobInput(Model):
 
     model_config = rules(
         cel(
-            f"!has(self.store) || !self.store.paths.exists(p, p.matches({_BAD_PATH!r}))",
+            f"!has(self.store) || !self.store.paths.exists(p, p.matches({BAD_PATH!r}))",
             "a path is relative to the root of the DataStore, without '..', '.' or empty names, backslashes and "
             "control characters",
             messageExpression=(
                 "'input \"' + self.slug + '\": the path \"' + "
-                f"self.store.paths.filter(p, p.matches({_BAD_PATH!r}))[0] + "
+                f"self.store.paths.filter(p, p.matches({BAD_PATH!r}))[0] + "
                 '\'" is not allowed: write it relative to the root of the DataStore, without "..", "." or empty '
                 "names, backslashes and control characters'"
             ),
@@ -142,6 +142,10 @@ class JobInput(Model):
     config_map: ConfigMapKey | None = None
     image: ImagePath | None = None
     job: JobOutput | None = None
+    image_import: Annotated[
+        ObjectRef | None,
+        Field(description="An ImageImport of the namespace. It is waited for, and its image is taken."),
+    ] = None
 
     @property
     def has_value(self) -> bool:
@@ -166,6 +170,7 @@ class AlgorithmJobSpec(Model):
         _fixed("outputStore", optional=True),
         _fixed("timeLimitSeconds", optional=True),
         _fixed("attempts"),
+        _fixed("requestedBy", optional=True),
         cel(
             "!oldSelf.cancel || self.cancel",
             "cancel cannot be taken back; apply the job under a new name to run it anew",
@@ -195,6 +200,15 @@ class AlgorithmJobSpec(Model):
     attempts: Annotated[
         int, Field(ge=1, le=10, description="How often infrastructure may fail before the job does.")
     ] = 3
+    requested_by: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            max_length=253,
+            pattern=r"^[^\x00-\x1f\x7f-\x9f]+$",
+            description="The user who asked for the job. Leave it out: where it is known, the cluster writes it.",
+        ),
+    ] = None
     suspend: Annotated[bool, Field(description="Hold the job back; only before it has started.")] = False
     cancel: Annotated[bool, Field(description="End the job; cannot be taken back.")] = False
     ttl_seconds_after_finished: Annotated[
@@ -313,6 +327,10 @@ class AlgorithmJobStatus(Model):
     manifest: ManifestRef | None = None
     accepted_at: Annotated[
         str | None, Field(description="When its run was fixed.", json_schema_extra=DATE_TIME)
+    ] = None
+    admitted_at: Annotated[
+        str | None,
+        Field(description="When its Algorithm's limits let it start.", json_schema_extra=DATE_TIME),
     ] = None
     started_at: Annotated[
         str | None, Field(description="When the first Pod started.", json_schema_extra=DATE_TIME)

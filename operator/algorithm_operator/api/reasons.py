@@ -55,7 +55,10 @@ class Reason(StrEnum):
     RETRYING = "Retrying"
     SUSPENDED = "Suspended"
     ALREADY_STARTED = "AlreadyStarted"
+    ACTIVE_JOBS_LIMIT = "ActiveJobsLimit"
+    RECENT_JOBS_LIMIT = "RecentJobsLimit"
     # progress
+    IMPORTING = "Importing"
     ACCEPTED = "Accepted"
     SCHEDULED = "Scheduled"
     STAGED = "Staged"
@@ -73,6 +76,7 @@ class Reason(StrEnum):
     PATH_INVALID = "PathInvalid"
     TIME_LIMIT_TOO_LONG = "TimeLimitTooLong"
     NO_OUTPUT_STORE = "NoOutputStore"
+    FILES_INVALID = "FilesInvalid"
     # the algorithm's failures
     EXIT_CODE = "ExitCode"
     OUT_OF_MEMORY = "OutOfMemory"
@@ -88,6 +92,7 @@ class Reason(StrEnum):
     NETWORK_NOT_ISOLATED = "NetworkNotIsolated"
     ISOLATION_UNVERIFIED = "IsolationUnverified"
     STAGING_FAILED = "StagingFailed"
+    IMPORT_FAILED = "ImportFailed"
     COLLECT_FAILED = "CollectFailed"
     MANIFEST_LOST = "ManifestLost"
     IMAGE_PULL_FAILED = "ImagePullFailed"
@@ -135,7 +140,7 @@ CATALOGUE: dict[Reason, Entry] = {
         _WAIT, False, 'There is no DataStore "{store}" in namespace {namespace}; ask its admin to create it.'
     ),
     Reason.STORE_NOT_READY: Entry(_WAIT, False, 'DataStore "{store}" is not ready: {why}'),
-    Reason.INPUT_PENDING: Entry(_WAIT, False, 'Input "{slug}" waits for job {job}: {why}'),
+    Reason.INPUT_PENDING: Entry(_WAIT, False, 'Input "{slug}" waits for {maker}: {why}'),
     Reason.NAMESPACE_NOT_RESTRICTED: Entry(
         _WAIT,
         False,
@@ -221,6 +226,19 @@ CATALOGUE: dict[Reason, Entry] = {
         False,
         "The job had started when spec.suspend was set: it goes on. Set spec.cancel to end it.",
     ),
+    Reason.ACTIVE_JOBS_LIMIT: Entry(
+        _WAIT,
+        False,
+        '{place} of {waiting} waiting: {active} of {limit} jobs of Algorithm "{algorithm}" are active, as many as its '
+        "limits allow in a namespace; the job goes on by itself when it is its turn.",
+    ),
+    Reason.RECENT_JOBS_LIMIT: Entry(
+        _WAIT,
+        False,
+        '{place} of {waiting} waiting: {started} of {limit} jobs of Algorithm "{algorithm}" were started in the last '
+        "{period}, as many as its limits allow in a namespace; the next may start at {time}, by itself.",
+    ),
+    Reason.IMPORTING: Entry(_WAIT, False, "Pod {pod} reads the files."),
     Reason.ACCEPTED: Entry(
         _WAIT, False, "The inputs fit interface {interface}; image {digest} is fixed for the run."
     ),
@@ -256,6 +274,7 @@ CATALOGUE: dict[Reason, Entry] = {
         'Output "{slug}" ({kind}) needs a DataStore: name one in outputStore, or ask an admin for a DataStore with '
         "default: true.",
     ),
+    Reason.FILES_INVALID: Entry(_IN, False, "The files are not one image that can be imported: {why}"),
     Reason.EXIT_CODE: Entry(_ALG, False, "The algorithm ended with exit code {code}: {line}{hint}"),
     Reason.OUT_OF_MEMORY: Entry(
         _ALG, False, "{who} was killed as it exceeded its memory limit of {limit}{seen}."
@@ -296,6 +315,7 @@ CATALOGUE: dict[Reason, Entry] = {
         "started. An admin checks Service {canary}.",
     ),
     Reason.STAGING_FAILED: Entry(_INFRA, True, "Staging the inputs failed: {why}"),
+    Reason.IMPORT_FAILED: Entry(_INFRA, True, "Importing the files failed: {why}"),
     Reason.COLLECT_FAILED: Entry(_INFRA, True, "Collecting the outputs failed: {why}"),
     Reason.MANIFEST_LOST: Entry(_INFRA, True, "The run record of the attempt could not be read: {why}"),
     Reason.IMAGE_PULL_FAILED: Entry(_INFRA, True, "The node could not pull image {image}: {why}"),

@@ -21,11 +21,12 @@ class RunModel(Model):
 
 
 class RunInput(Model):
-    """An input that another job has made, as that job's status said when this one was accepted."""
+    """An input that another job or an ImageImport has made, as its status said when this job was accepted."""
 
     slug: Annotated[Slug, Field(description="Of the input.")]
-    job: Annotated[ObjectName, Field(description="The job that made it.")]
-    output: Annotated[Slug, Field(description="The slug of its output.")]
+    job: Annotated[ObjectName | None, Field(description="The job that made it.")] = None
+    output: Annotated[Slug | None, Field(description="The slug of its output.")] = None
+    image_import: Annotated[ObjectName | None, Field(description="The ImageImport that made it.")] = None
     store: Annotated[ObjectName | None, Field(description="The DataStore that keeps the file.")] = None
     path: Annotated[str | None, Field(max_length=1024, description="Below its root; absent: a value.")] = None
     sha256: Annotated[Sha256 | None, Field(description="Of the file; another one is refused.")] = None
@@ -68,7 +69,9 @@ class RunSnapshot(Model):
     inputs: Annotated[
         list[RunInput],
         Field(
-            max_length=32, description="Those that other jobs have made.", json_schema_extra=list_map("slug")
+            max_length=32,
+            description="Those that other jobs and ImageImports have made.",
+            json_schema_extra=list_map("slug"),
         ),
     ] = []
     resources: Resources

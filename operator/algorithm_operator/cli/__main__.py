@@ -274,6 +274,37 @@ def preflight(
     )
 
 
+@app.command()
+def token(
+    duration: Annotated[
+        str, typer.Option("--duration", metavar="TIME", help="How long it counts; the cluster may give less.")
+    ] = "720h",
+    service_account: Annotated[
+        str, typer.Option("--service-account", metavar="NAME", help="Whose token: its rights are yours then.")
+    ] = "gcapi",
+    url: Annotated[
+        str | None, typer.Option("--url", metavar="URL", help="Of the gateway. Default: as the cluster says.")
+    ] = None,
+    ca_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--ca-file", metavar="FILE", help="Where a private authority goes. Default: below ~/.config."
+        ),
+    ] = None,
+    output: Annotated[
+        str, typer.Option("-o", "--output", metavar="snippet|token|json", help="What is printed.")
+    ] = "snippet",
+    namespace: Namespace = None,
+    context: Context = None,
+    kubeconfig: Kubeconfig = None,
+) -> None:
+    """Print what a script with Grand Challenge's client gcapi begins with: where the gateway is, and a token for it."""
+    from algorithm_operator.cli import token as tokens
+
+    wish = tokens.Wish(duration, service_account, tokens.form_of(output), url, ca_file)
+    tokens.token(_cluster(namespace, context, kubeconfig), wish)
+
+
 app.add_typer(authoring.app)
 
 

@@ -38,6 +38,11 @@ ADVICE: dict[Reason, str] = {
     Reason.RETRYING: _WAIT,
     Reason.SUSPENDED: "kubectl algorithm resume JOB starts it.",
     Reason.ALREADY_STARTED: "kubectl algorithm cancel JOB ends it.",
+    Reason.ACTIVE_JOBS_LIMIT: "It starts by itself when it is its turn; or the Algorithm's owner raises "
+    "spec.limits.activeJobsPerUser.",
+    Reason.RECENT_JOBS_LIMIT: "It starts by itself at that time, when it is its turn; or the Algorithm's owner raises "
+    "spec.limits.jobsPerUser.",
+    Reason.IMPORTING: _WAIT,
     Reason.ACCEPTED: _WAIT,
     Reason.SCHEDULED: _WAIT,
     Reason.STAGED: _WAIT,
@@ -46,7 +51,8 @@ ADVICE: dict[Reason, str] = {
     Reason.COMPLETED: "kubectl algorithm download JOB fetches the outputs and checks every byte.",
     Reason.READY: _WAIT,
     Reason.STDERR_OUTPUT: "A warning, not a failure. " + _LOGS,
-    Reason.INPUT_PENDING: "It starts by itself once that job has succeeded: kubectl algorithm get lists the jobs.",
+    Reason.INPUT_PENDING: "It starts by itself once that has succeeded: kubectl algorithm get lists the jobs, "
+    "kubectl get imgimport the imports.",
     Reason.GEOMETRY_MISMATCH: "A warning, not a failure: the output is shown in another place than its input.",
     Reason.INPUTS_MISMATCH: "Give exactly one of the listed combinations of inputs. " + _NEW_JOB,
     Reason.INPUT_INVALID: "Correct that input. " + _NEW_JOB,
@@ -56,6 +62,7 @@ ADVICE: dict[Reason, str] = {
     Reason.PATH_INVALID: "Write the path relative to the store's root. " + _NEW_JOB,
     Reason.TIME_LIMIT_TOO_LONG: "Leave out --time-limit, or raise timeLimitSeconds of the Algorithm. "
     + _NEW_JOB,
+    Reason.FILES_INVALID: "Correct the files, and apply the ImageImport under a new name.",
     Reason.NO_OUTPUT_STORE: "Name a DataStore by --output-store. " + _NEW_JOB,
     Reason.EXIT_CODE: "The image's own program gave up. " + _LOGS,
     Reason.OUT_OF_MEMORY: "Use less memory, or raise spec.resources.memory of the Algorithm; then run a new job.",
@@ -75,6 +82,7 @@ ADVICE: dict[Reason, str] = {
     Reason.NETWORK_NOT_ISOLATED: _ADMIN,
     Reason.ISOLATION_UNVERIFIED: _ADMIN,
     Reason.STAGING_FAILED: _AGAIN,
+    Reason.IMPORT_FAILED: _AGAIN,
     Reason.COLLECT_FAILED: _AGAIN,
     Reason.MANIFEST_LOST: _AGAIN,
     Reason.IMAGE_PULL_FAILED: "See that the image is still in its registry and the nodes can reach it. "

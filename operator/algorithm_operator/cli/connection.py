@@ -36,6 +36,10 @@ class AlreadyExistsError(CliError):
     """There is an object of that name."""
 
 
+class ForbiddenError(CliError):
+    """RBAC or an admission refuses it."""
+
+
 class UnreachableError(CliError):
     """The API server does not answer, or not just now."""
 
@@ -120,6 +124,31 @@ class Cluster:
             return dict(json.loads(answer.data))
         return None
 
+    def config_map(self, namespace: str, name: str) -> Object | None:
+        """A ConfigMap, also of another namespace; None if there is none. ForbiddenError if it may not be read."""
+        with _errors(self.api):
+            answer = self._core.read_namespaced_config_map(
+                name, namespace, _preload_content=False, _request_timeout=TIMEOUT_SECONDS
+            )
+            return dict(json.loads(answer.data))
+        return None
+
+    def token(self, service_account: str, audience: str, seconds: int) -> Object | None:
+        """A TokenRequest of that ServiceAccount with its status; None if there is none. ForbiddenError without the
+        right."""
+        spec = {"audiences": [audience], "expirationSeconds": seconds}
+        body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec}
+        with _errors(self.api):
+            answer = self._core.create_namespaced_service_account_token(
+                service_account,
+                self.namespace,
+                body,
+                _preload_content=False,
+                _request_timeout=TIMEOUT_SECONDS,
+            )
+            return dict(json.loads(answer.data))
+        return None
+
     def pod_log(
         self, name: str, container: str, *, follow: bool = False, **options: str | bool
     ) -> Iterator[bytes] | None:
@@ -196,6 +225,8 @@ def _errors(api: Any, missing: str | None = None) -> Iterator[None]:
                 raise CliError(missing) from None
             return
         text = _message(error)
+        if error.status == 403:
+            raise ForbiddenError(text) from None
         if error.status == 409:
             raise AlreadyExistsError(text) from None
         if error.status == 401:

@@ -129,7 +129,7 @@ def _evidence(job: Job) -> Iterator[str]:
 
 
 def _made_of(job: Job, slug: str) -> str:
-    """Where the file is that another job made, once that is fixed."""
+    """Where the file is that another job or an import made, once that is fixed."""
     run = job.status.algorithm
     made = next((each for each in run.inputs if each.slug == slug), None) if run is not None else None
     return (

@@ -1,6 +1,6 @@
 """The inputs of a job as people type them, each `slug=` and where it comes from. Pure but for @file.
 
-VALUE; @FILE; STORE:PATH; configmap:NAME/KEY; image:NAME@sha256:DIGEST:PATH; job:NAME/OUTPUT.
+VALUE; @FILE; STORE:PATH; configmap:NAME/KEY; image:NAME@sha256:DIGEST:PATH; job:NAME/OUTPUT; import:NAME.
 """
 
 from __future__ import annotations
@@ -25,10 +25,12 @@ _SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _CONFIG_MAP = re.compile(r"configmap:(?P<name>[a-z0-9]([-a-z0-9.]*[a-z0-9])?)/(?P<path>[-._a-zA-Z0-9]+)")
 _IMAGE = re.compile(r"image:(?P<reference>\S+@sha256:[0-9a-f]{64}):(?P<path>.+)", re.DOTALL)
 _JOB = re.compile(r"job:(?P<name>[a-z0-9]([-a-z0-9.]*[a-z0-9])?)/(?P<output>[a-z0-9]+(-[a-z0-9]+)*)")
+_IMPORT = re.compile(r"import:(?P<name>[a-z0-9]([-a-z0-9.]*[a-z0-9])?)")
 _PLACES = {
     "configmap:": "configmap:NAME/KEY",
     "image:": "image:NAME@sha256:DIGEST:PATH",
     "job:": "job:NAME/OUTPUT",
+    "import:": "import:NAME",
 }
 """No DataStore of such a name can be written as STORE:PATH."""
 _STORE_PATH = re.compile(r"(?P<store>[a-z0-9]([-a-z0-9.]*[a-z0-9])?):(?P<path>.*)", re.DOTALL)
@@ -156,6 +158,8 @@ def _input_place(text: str, kind: str | None) -> Input | None:
     json_only = kind is not None and not is_file(kind)
     if (match := _JOB.fullmatch(text)) is not None:
         return {"job": {"name": match["name"], "output": match["output"]}}
+    if not json_only and (match := _IMPORT.fullmatch(text)) is not None:
+        return {"imageImport": {"name": match["name"]}}
     for pattern in (_CONFIG_MAP, _IMAGE, _STORE_PATH):
         match = pattern.fullmatch(text)
         if match is None or not match["path"] or (json_only and not match["path"].endswith(".json")):

@@ -136,6 +136,8 @@ def input_place(given: JobInput) -> str | None:
         return f"configmap:{given.config_map.name}/{given.config_map.key}"
     if given.image is not None:
         return f"image:{given.image.reference}:{given.image.path}"
+    if given.image_import is not None:
+        return f"import:{given.image_import.name}"
     return f"job:{given.job.name}/{given.job.output}" if given.job is not None else None
 
 

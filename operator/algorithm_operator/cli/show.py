@@ -132,6 +132,8 @@ def job(one: Job) -> None:
     grid.add_row(
         "algorithm", text(one.spec.algorithm_ref.name) + (f"  {text(run.image, 700)}" if run else "")
     )
+    if one.spec.requested_by is not None:
+        grid.add_row("requested by", text(one.spec.requested_by))
     for each in one.spec.inputs:
         grid.add_row(f"input {text(each.slug)}", text(input_place(each) or _json(each.value), 500))
     grid.add_row("state", state(status.state))

@@ -8,13 +8,14 @@ from typing import Any
 
 from algorithm_operator.api.algorithm import AlgorithmSpec
 from algorithm_operator.api.datastore import DataStoreSpec
+from algorithm_operator.api.imageimport import ImageImportStatus
 from algorithm_operator.api.interface import Interface, Socket
 from algorithm_operator.api.job import AlgorithmJobSpec, AlgorithmJobStatus, JobInput
 from algorithm_operator.api.reasons import Reason
 from algorithm_operator.api.run import RunInput
 from algorithm_operator.api.text import quoted, shown
 from algorithm_operator.contract.customschemas import is_bounded
-from algorithm_operator.contract.handover import hand_over
+from algorithm_operator.contract.handover import hand_over, take_image
 from algorithm_operator.contract.interfaces import Mismatch, pick
 from algorithm_operator.contract.kinds import KINDS, Form, Kind, SuperKind
 from algorithm_operator.contract.messages import MAX_REFUSAL, together
@@ -30,7 +31,7 @@ MAX_PULL_SECRETS = 16
 @dataclass(frozen=True, slots=True)
 class Accepted:
     """What is fixed for the run: the interface, the DataStore of the outputs (if any), the time limit in seconds, and
-    the inputs that other jobs made."""
+    the inputs that other jobs and ImageImports made."""
 
     interface: Interface
     output_store: str | None
@@ -45,9 +46,10 @@ def accept(
     algorithm_spec: AlgorithmSpec,
     stores: Mapping[str, DataStoreSpec],
     jobs: Mapping[str, AlgorithmJobStatus],
+    imports: Mapping[str, ImageImportStatus],
     namespace: str,
 ) -> Accepted | Refused | Waiting:
-    """Check a job against its algorithm, and the DataStores and other jobs of its namespace (by name).
+    """Check a job against its algorithm, and the DataStores, other jobs and ImageImports of its namespace (by name).
 
     What its owner must change comes before what it may wait for; of the inputs all that are refused are told.
     """
@@ -59,7 +61,7 @@ def accept(
     refusals: list[Refused] = []
     pending: Waiting | None = None
     for each in spec.inputs:
-        outcome = _check_input(each, sockets[each.slug], job, jobs, namespace)
+        outcome = _check_input(each, sockets[each.slug], job, jobs, imports, namespace)
         if isinstance(outcome, Refused):
             refusals.append(outcome)
         elif isinstance(outcome, Waiting):
@@ -68,14 +70,14 @@ def accept(
             handed.append(outcome)
     if refusals:
         return Refused(refusals[0].reason, together([each.message for each in refusals], MAX_REFUSAL))
-    if why := _check_size(spec.inputs, handed) or _check_secrets(spec.inputs):
+    if why := check_size(spec.inputs, handed) or _check_secrets(spec.inputs):
         return why
     limit = algorithm_spec.time_limit_seconds
     asked = spec.time_limit_seconds or limit
     if asked > limit:
         return refused(Reason.TIME_LIMIT_TOO_LONG, asked=asked, limit=limit)
 
-    output_store = _output_store(spec, stores)
+    output_store = spec.output_store.name if spec.output_store is not None else default_store(stores)
     if isinstance(output_store, Waiting):
         return output_store
     if output_store is None and (needy := _needs_store(interface)):
@@ -92,27 +94,38 @@ def accept(
 
 
 def _check_input(
-    given: JobInput, socket: Socket, job: str, jobs: Mapping[str, AlgorithmJobStatus], namespace: str
+    given: JobInput,
+    socket: Socket,
+    job: str,
+    jobs: Mapping[str, AlgorithmJobStatus],
+    imports: Mapping[str, ImageImportStatus],
+    namespace: str,
 ) -> RunInput | Refused | Waiting | None:
-    """What is wrong with an input or waited for, or what another job has made; None: it is fine as it is."""
+    """What is wrong with an input or waited for, or what a job or an import has made; None: it is fine as it is."""
     slug, kind = given.slug, KINDS.get(socket.kind)
     if kind is None:
         known = ", ".join(KINDS)
         return invalid(slug, f"this version does not know kind {quoted(socket.kind)}; it knows {known}.")
-    places = (given.store, given.config_map, given.image, given.job)
+    places = (given.store, given.config_map, given.image, given.job, given.image_import)
     if given.has_value + sum(place is not None for place in places) != 1:
-        return invalid(slug, 'it needs exactly one of "value", "store", "configMap", "image" and "job".')
+        return invalid(
+            slug, 'it needs exactly one of "value", "store", "configMap", "image", "job" and "imageImport".'
+        )
     if given.store is not None:
         return check_paths(slug, given.store.paths, kind)
     if given.config_map is not None:
         return check_key(slug, given.config_map, kind)
     if given.image is not None:
         return check_image(slug, given.image, kind)
-    if given.job is None:
+    if given.image_import is not None:
+        name = given.image_import.name
+        outcome = take_image(slug, name, kind, imports.get(name), namespace)
+    elif given.job is None:
         return _check_value(slug, given.value, socket, kind)
-    if given.job.name == job:
+    elif given.job.name == job:
         return invalid(slug, "a job cannot have its own output as an input; name another job.")
-    outcome = hand_over(slug, given.job, kind, jobs.get(given.job.name), namespace)
+    else:
+        outcome = hand_over(slug, given.job, kind, jobs.get(given.job.name), namespace)
     if not isinstance(outcome, RunInput):
         return outcome
     if outcome.path is None:
@@ -124,7 +137,8 @@ def _check_value(slug: str, value: Any, socket: Socket, kind: Kind) -> Refused |
     if kind.form is not Form.JSON:
         return invalid(
             slug,
-            f'kind {kind.label} comes as a file: name it in "store", "configMap", "image" or "job", not in "value".',
+            f'kind {kind.label} comes as a file: name it in "store", "configMap", "image", "job" or "imageImport", '
+            'not in "value".',
         )
     if why := depth_problem(value):
         return invalid(slug, why)
@@ -135,7 +149,8 @@ def _check_value(slug: str, value: Any, socket: Socket, kind: Kind) -> Refused |
     return invalid(slug, why) if why else None
 
 
-def _check_size(inputs: Sequence[JobInput], handed: Sequence[RunInput]) -> Refused | None:
+def check_size(inputs: Sequence[JobInput], handed: Sequence[RunInput]) -> Refused | None:
+    """Why the values of a job are too large together to travel with it, or None."""
     # As the plan carries them: JSON text inside JSON.
     values = [each.value for each in inputs if each.has_value]
     texts = map(dump_json, [*values, *(each.value for each in handed if each.path is None)])
@@ -155,9 +170,8 @@ def _check_secrets(inputs: Sequence[JobInput]) -> Refused | None:
     return None
 
 
-def _output_store(spec: AlgorithmJobSpec, stores: Mapping[str, DataStoreSpec]) -> str | Waiting | None:
-    if spec.output_store is not None:
-        return spec.output_store.name
+def default_store(stores: Mapping[str, DataStoreSpec]) -> str | Waiting | None:
+    """The DataStore with `default: true`, if there is one."""
     defaults = sorted(name for name, store in stores.items() if store.default)
     if len(defaults) > 1:
         listed = ", ".join(defaults)

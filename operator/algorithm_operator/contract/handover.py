@@ -1,9 +1,10 @@
-"""An output of another job as an input of this one: waited for, then fixed as that job's status says. Pure."""
+"""What another job or an ImageImport has made, as an input: waited for, then fixed as its status says. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
+from algorithm_operator.api.imageimport import ENDED, ImageImportStatus, ImportState
 from algorithm_operator.api.job import TERMINAL, AlgorithmJobStatus, JobOutput, Output, State
 from algorithm_operator.api.reasons import Reason
 from algorithm_operator.api.run import RunInput
@@ -21,14 +22,14 @@ def hand_over(
         why = (
             f"there is no such AlgorithmJob in namespace {shown(namespace)}; create it, and this job goes on."
         )
-        return waiting(Reason.INPUT_PENDING, slug=slug, job=job, why=why)
+        return waiting(Reason.INPUT_PENDING, slug=slug, maker=f"job {job}", why=why)
     if status.algorithm is not None:
         kinds = {socket.slug: str(socket.kind) for socket in status.algorithm.interface.outputs}
         if problem := _misfit(wanted, kind, kinds):
             return invalid(slug, f"job {job} {problem}")
     if status.state not in TERMINAL:
         why = f"it is {status.state or State.PENDING}."
-        return waiting(Reason.INPUT_PENDING, slug=slug, job=job, why=why)
+        return waiting(Reason.INPUT_PENDING, slug=slug, maker=f"job {job}", why=why)
     output = next((each for each in status.outputs if each.slug == wanted.output), None)
     if status.state is not State.SUCCEEDED or output is None:
         return invalid(
@@ -36,6 +37,27 @@ def hand_over(
             f"job {job} ended without outputs ({status.state}); name one that succeeded, under a new name.",
         )
     return _fixed(slug, wanted, output, status)
+
+
+def take_image(
+    slug: str, name: str, kind: Kind, status: ImageImportStatus | None, namespace: str
+) -> RunInput | Refused | Waiting:
+    """The image of ImageImport `name`, which input `slug` names. `status`: of that import, None: not there."""
+    maker = f"import {quoted(name)}"
+    if kind.form is not Form.IMAGE:
+        return invalid(slug, f"{maker} makes an image, which is no input of kind {quoted(kind.label)}.")
+    if status is None:
+        why = (
+            f"there is no such ImageImport in namespace {shown(namespace)}; create it, and this job goes on."
+        )
+        return waiting(Reason.INPUT_PENDING, slug=slug, maker=maker, why=why)
+    if status.state not in ENDED:
+        why = f"it is {status.state or ImportState.PENDING}."
+        return waiting(Reason.INPUT_PENDING, slug=slug, maker=maker, why=why)
+    image = status.image
+    if status.state is not ImportState.SUCCEEDED or image is None:
+        return invalid(slug, f"{maker} failed: {status.message or 'it does not say why.'}")
+    return RunInput(slug=slug, image_import=name, store=image.store, path=image.path, sha256=image.sha256)
 
 
 def _fixed(slug: str, wanted: JobOutput, output: Output, status: AlgorithmJobStatus) -> RunInput | Refused:

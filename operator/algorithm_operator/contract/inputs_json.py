@@ -38,18 +38,19 @@ def inputs_json(inputs: Iterable[StagedInput]) -> list[dict[str, Any]]:
     above it (`data.zip`: in /input itself). The JSON of "Multiple ..." kinds is a file, not a value: it may be large.
     `pk` of an element is the socket's own: a job has one value for each.
     """
-    return [_element(each) for each in sorted(inputs, key=_position)]
+    return [_element(each) for each in sorted(inputs, key=lambda each: position(each.socket))]
 
 
-def _position(given: StagedInput) -> tuple[int, str]:
-    kind = KINDS[given.socket.kind]
+def position(socket: PlannedSocket) -> tuple[int, str]:
+    """What the sockets of a job are sorted by: values, thumbnails, charts, files, images; each group by slug."""
+    kind = KINDS[socket.kind]
     if kind.code in _THUMBNAILS:
         group = 1
     elif kind.code in _CHARTS:
         group = 2
     else:
         group = {SuperKind.VALUE: 0, SuperKind.FILE: 3, SuperKind.IMAGE: 4}[kind.super_kind]
-    return group, given.socket.slug
+    return group, socket.slug
 
 
 def _element(given: StagedInput) -> dict[str, Any]:

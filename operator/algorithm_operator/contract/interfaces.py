@@ -35,7 +35,7 @@ def input_slugs(interface: Interface) -> set[str]:
 def combinations(interfaces: Sequence[Interface]) -> str:
     """The allowed input combinations, for a message: `name: a, b, and c; other: a`."""
     return "; ".join(
-        f"{each.name}: {_listed([socket.slug for socket in each.inputs])}" for each in interfaces
+        f"{each.name}: {listed([socket.slug for socket in each.inputs])}" for each in interfaces
     )
 
 
@@ -50,15 +50,16 @@ def _why(interfaces: Sequence[Interface], given: set[str]) -> str:
         parts.append(f"There is no input {quoted(slug)}{hint}")
     if missing:
         subject, verb = ("Input", "is") if len(missing) == 1 else ("Inputs", "are")
-        parts.append(f"{subject} {_listed([quoted(slug) for slug in missing])} {verb} missing.")
+        parts.append(f"{subject} {listed([quoted(slug) for slug in missing])} {verb} missing.")
     if surplus := sorted((given & known) - nearest):
         parts.append(
-            f"{_listed([quoted(slug) for slug in surplus])} cannot be given together with the others."
+            f"{listed([quoted(slug) for slug in surplus])} cannot be given together with the others."
         )
     return " ".join(parts)
 
 
-def _listed(words: Sequence[str]) -> str:
+def listed(words: Sequence[str]) -> str:
+    """`a`, `a and b`, `a, b, and c`."""
     if len(words) < 3:
         return " and ".join(words)
     return ", ".join(words[:-1]) + ", and " + words[-1]

@@ -43,8 +43,8 @@ class PlannedFile(Model):
 
     `mount` is where it sits in the stage container: of a store exactly this file or folder, of a ConfigMap the folder
     of its keys, of an image its whole file system. `path` is what the owner wrote (of a ConfigMap the key), for
-    messages; of a ConfigMap or an image it is looked up below `mount`. `sha256`: what it must be, where another job's
-    status says so; `job` is that job.
+    messages; of a ConfigMap or an image it is looked up below `mount`. `sha256`: what it must be, where the status of
+    another `job` or of an `image_import` says so.
     """
 
     mount: str
@@ -55,6 +55,7 @@ class PlannedFile(Model):
     folder: bool = False
     sha256: str | None = None
     job: str | None = None
+    image_import: str | None = None
 
     @property
     def holder(self) -> str:

@@ -8,10 +8,11 @@ import sys
 
 import uvloop
 
-from algorithm_operator.controller import config, logs
+from algorithm_operator.controller import config
 from algorithm_operator.controller.app import run
 from algorithm_operator.controller.reconcile import reconcile
-from algorithm_operator.kube import connection
+from algorithm_operator.kube import connection, logs
+from algorithm_operator.kube.environment import ConfigError
 
 JSON_LEVELS = 40_000
 """The API server stores JSON of 10,000 levels; Python's own limit of 1,000 would let one job stop every watch."""
@@ -23,7 +24,7 @@ def main() -> int:
     try:
         settings = config.load(os.environ)
         credentials = connection.load(os.environ)
-    except (config.ConfigError, connection.NoCredentials) as error:
+    except (ConfigError, connection.NoCredentials) as error:
         print(f"algorithm-operator: {error}", file=sys.stderr)
         return 78
     logs.configure(settings.log_level)

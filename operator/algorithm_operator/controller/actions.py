@@ -13,6 +13,7 @@ from algorithm_operator.contract import frames
 from algorithm_operator.contract.manifest import MAX_MANIFEST_BYTES, Manifest
 from algorithm_operator.controller.context import Context
 from algorithm_operator.controller.denials import denial
+from algorithm_operator.controller.turns import take_turn
 from algorithm_operator.core import names
 from algorithm_operator.core.ending import succeeded
 from algorithm_operator.core.facts import facts_of
@@ -28,6 +29,7 @@ from algorithm_operator.core.world import (
     EndPod,
     ReadManifest,
     ReleasePod,
+    TakeTurn,
     World,
 )
 from algorithm_operator.kube.client import decode
@@ -51,6 +53,8 @@ async def act(world: World, action: Action, context: Context) -> Outcome:
     match action:
         case CreatePod(body):
             return await _create(world, body, context)
+        case TakeTurn():
+            return await take_turn(world, context)
         case DeletePod(name, uid, grace):
             await ignore_gone(client.delete(PODS, namespace, name, uid=uid, grace_seconds=grace))
         case EndPod(name, uid):

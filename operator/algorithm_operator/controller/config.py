@@ -8,22 +8,18 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from algorithm_operator.api.base import Quantity
 from algorithm_operator.contract.fetching import MAX_CA_BYTES
 from algorithm_operator.contract.plan import Target
 from algorithm_operator.core.settings import GpuType, PodSettings
 from algorithm_operator.kube.connection import SERVICE_ACCOUNT
+from algorithm_operator.kube.environment import HOST_PORT, LEVELS, ConfigError, Environment
 
-T = TypeVar("T")
-
-_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-_HOST_PORT = re.compile(r"(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+)(?::([0-9]{1,5}))?")
-_MIRROR = re.compile(_HOST_PORT.pattern + r"(?:/[a-z0-9][a-z0-9._/-]*)?")
-_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+_MIRROR = re.compile(HOST_PORT.pattern + r"(?:/[a-z0-9][a-z0-9._/-]*)?")
 RESOLV_CONF = Path("/etc/resolv.conf")
 
 
@@ -46,6 +42,7 @@ class _StepsResources(_Edge):
     stage: _Requests | None = None
     collect: _Requests | None = None
     store: _Requests | None = None
+    import_: Annotated[_Requests | None, Field(alias="import")] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,18 +83,14 @@ class Settings:
             return file.read(MAX_CA_BYTES)
 
 
-class ConfigError(ValueError):
-    """A variable is missing or wrong; the message names it, and says what is allowed."""
-
-
 def load(environment: Mapping[str, str]) -> Settings:
     """Settings from `AO_*` variables; ConfigError names the variable, what is wrong and what is allowed."""
     read = _Reader(environment)
     canary_service = read.name("AO_CANARY_SERVICE", "algorithm-operator-canary")
     resources = read.json("AO_STEPS_RESOURCES", _StepsResources, _StepsResources())
     step_resources = {
-        f"{step}_resources": asked.model_dump()
-        for step in ("stage", "collect", "store")
+        f"{step.rstrip('_')}_resources": asked.model_dump()
+        for step in ("stage", "collect", "store", "import_")
         if (asked := getattr(resources, step)) is not None
     }
     gpu_types = read.json("AO_GPU_TYPES", dict[str, _GpuType], {})
@@ -126,7 +119,7 @@ def load(environment: Mapping[str, str]) -> Settings:
         api_server=read.api_server(),
         manage_policy=read.boolean("AO_ISOLATION_MANAGE_POLICY", True),
         lease_name=read.name("AO_LEASE_NAME", "algorithm-operator"),
-        log_level=read.one_of("AO_LOG_LEVEL", "INFO", _LEVELS),
+        log_level=read.one_of("AO_LOG_LEVEL", "INFO", LEVELS),
         metrics_port=read.integer("AO_METRICS_PORT", 8080, 1, 65535),
         workers=read.integer("AO_WORKERS", 8, 1, 64),
         pod_name=environment.get("AO_POD_NAME") or os.uname().nodename,
@@ -154,47 +147,14 @@ def _is_remote(address: str) -> bool:
         return False
 
 
-class _Reader:
-    """One variable at a time; unset and empty are the same."""
-
-    def __init__(self, environment: Mapping[str, str]) -> None:
-        self._environment = environment
-
-    def required(self, variable: str, meaning: str) -> str:
-        value = self._environment.get(variable, "").strip()
-        if not value:
-            raise ConfigError(f"{variable} is not set: it is {meaning}.")
-        return value
-
-    def name(self, variable: str, default: str | None) -> str:
-        value = self._environment.get(variable, "").strip() or default
-        if value is None:
-            raise ConfigError(f"{variable} is not set: it is the name of the operator's own namespace.")
-        if not _NAME.fullmatch(value):
-            raise ConfigError(
-                f"{variable} is {value!r}: a name has lower-case letters, digits and -, at most 63."
-            )
-        return value
-
-    def names(self, variable: str) -> list[str]:
-        values = self._split(variable)
-        for value in values:
-            if not _NAME.fullmatch(value):
-                raise ConfigError(f"{variable} contains {value!r}, which is not the name of a namespace.")
-        return list(dict.fromkeys(values))
-
-    def hosts(self, variable: str) -> list[str]:
-        values = self._split(variable)
-        for value in values:
-            if not _HOST_PORT.fullmatch(value):
-                raise ConfigError(f"{variable} contains {value!r}; it lists registries as host:port.")
-        return values
+class _Reader(Environment):
+    """What the operator alone has."""
 
     def mirrors(self, variable: str) -> dict[str, str]:
         """{registry: mirror}; the names become parts of URLs."""
         found = self.json(variable, dict[str, str], {})
         for registry, mirror in found.items():
-            if not _HOST_PORT.fullmatch(registry) or not _MIRROR.fullmatch(mirror):
+            if not HOST_PORT.fullmatch(registry) or not _MIRROR.fullmatch(mirror):
                 raise ConfigError(
                     f"{variable} says {registry!r}: {mirror!r}; it maps a registry's host to its mirror's "
                     "host[:port][/path]."
@@ -203,7 +163,7 @@ class _Reader:
 
     def authorities(self, variable: str) -> Path | None:
         """A file that is there and is small enough to travel in a Pod's environment."""
-        text = self._environment.get(variable, "").strip()
+        text = self.variables.get(variable, "").strip()
         if not text:
             return None
         path = Path(text)
@@ -218,61 +178,16 @@ class _Reader:
             )
         return path
 
-    def integer(self, variable: str, default: int, low: int, high: int) -> int:
-        text = self._environment.get(variable, "").strip()
-        if not text:
-            return default
-        if not (text.isascii() and text.isdecimal() and low <= int(text) <= high):
-            raise ConfigError(f"{variable} is {text!r}: it must be a whole number from {low} to {high}.")
-        return int(text)
-
-    def addresses(self, variable: str) -> list[str]:
-        values = self._split(variable)
-        for value in values:
-            try:
-                ipaddress.ip_address(value)
-            except ValueError:
-                raise ConfigError(f"{variable} contains {value!r}, which is not an IP address.") from None
-        return values
-
-    def boolean(self, variable: str, default: bool) -> bool:
-        text = self._environment.get(variable, "").strip().lower()
-        if text not in ("", "true", "false"):
-            raise ConfigError(f"{variable} is {text!r}: it must be true or false.")
-        return text == "true" if text else default
-
-    def one_of(self, variable: str, default: str, allowed: tuple[str, ...]) -> str:
-        text = self._environment.get(variable, "").strip().upper() or default
-        if text not in allowed:
-            raise ConfigError(f"{variable} is {text!r}: it must be one of {', '.join(allowed)}.")
-        return text
-
-    def json(self, variable: str, shape: type[T], default: T) -> T:
-        text = self._environment.get(variable, "").strip()
-        if not text:
-            return default
-        try:
-            return TypeAdapter(shape).validate_json(text)
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"])
-            raise ConfigError(
-                f"{variable} is not valid{f' at {where}' if where else ''}: {first['msg']}."
-            ) from error
-
     def api_server(self) -> Target | None:
         """AO_API_SERVER as host:port, else what the kubelet says to every Pod."""
-        text = self._environment.get("AO_API_SERVER", "").strip()
+        text = self.variables.get("AO_API_SERVER", "").strip()
         host: str | None
         if text:
-            match = _HOST_PORT.fullmatch(text)
+            match = HOST_PORT.fullmatch(text)
             if match is None or match[2] is None:
                 raise ConfigError(f"AO_API_SERVER is {text!r}: it must be host:port.")
             host, port = match[1].strip("[]"), match[2]
         else:
-            host = self._environment.get("KUBERNETES_SERVICE_HOST")
-            port = self._environment.get("KUBERNETES_SERVICE_PORT", "443")
+            host = self.variables.get("KUBERNETES_SERVICE_HOST")
+            port = self.variables.get("KUBERNETES_SERVICE_PORT", "443")
         return Target(name="API server", host=host, port=int(port)) if host else None
-
-    def _split(self, variable: str) -> list[str]:
-        return [part.strip() for part in self._environment.get(variable, "").split(",") if part.strip()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -14,7 +15,7 @@ from algorithm_operator.controller.metrics import Metrics
 from algorithm_operator.kube.client import Client
 from algorithm_operator.kube.store import Store
 
-Kind = Literal["Algorithm", "AlgorithmJob", "DataStore"]
+Kind = Literal["Algorithm", "AlgorithmJob", "DataStore", "ImageImport"]
 
 
 class Key(NamedTuple):
@@ -51,9 +52,14 @@ class Context:
     metrics: Metrics
     clock: Clock = field(default_factory=Clock)
     cluster: ClusterView = field(init=False)
+    _turns: dict[tuple[str, str], asyncio.Lock] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "cluster", ClusterView(self.client, self.clock.monotonic))
+
+    def turn_of(self, namespace: str, algorithm: str) -> asyncio.Lock:
+        """Held while one job of that Algorithm asks whether it may start."""
+        return self._turns.setdefault((namespace, algorithm), asyncio.Lock())
 
 
 class Reconcile(Protocol):

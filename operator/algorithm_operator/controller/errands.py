@@ -1,4 +1,4 @@
-"""Sending a Pod to find something out for an Algorithm, and reading what it found. One look at a time."""
+"""Sending a Pod to find something out, or do something, for an object, and reading its answer. One look at a time."""
 
 from __future__ import annotations
 
@@ -11,15 +11,14 @@ from algorithm_operator.controller.context import Context
 from algorithm_operator.controller.denials import denial
 from algorithm_operator.controller.sealing import seal
 from algorithm_operator.core import names, policies
-from algorithm_operator.core.errand import Ended, Trouble, outcome, same_question, tampered
-from algorithm_operator.core.world import Algorithm
+from algorithm_operator.core.errand import Ended, Owner, Trouble, outcome, same_question, tampered
 from algorithm_operator.kube.errors import AlreadyExists, ApiError
 from algorithm_operator.kube.resources import NETWORK_POLICIES, PODS
 
 Body = dict[str, Any]
 
 
-async def send(wanted: Body, container: str, of: Algorithm, context: Context) -> Ended | Trouble | None:
+async def send(wanted: Body, container: str, of: Owner, context: Context) -> Ended | Trouble | None:
     """Look after the Pod that `wanted` describes, making it if it is not there; None: it is on its way."""
     live = context.store.get(PODS, of.namespace, wanted["metadata"]["name"])
     if live is None:
@@ -27,9 +26,9 @@ async def send(wanted: Body, container: str, of: Algorithm, context: Context) ->
     if live["metadata"].get("deletionTimestamp"):
         return None
     if names.controller(live).get("uid") != of.uid:
-        if names.controller(live).get("kind") != "Algorithm":
+        if names.controller(live).get("kind") != of.kind:
             return _name_taken(wanted)
-        await remove(live, context)  # of an Algorithm of the same name that is gone
+        await remove(live, context)  # of an object of the same name that is gone
         return None
     if not same_question(wanted, live):
         await remove(live, context)
@@ -40,7 +39,7 @@ async def send(wanted: Body, container: str, of: Algorithm, context: Context) ->
     return found
 
 
-async def _create(wanted: Body, of: Algorithm, context: Context) -> Trouble | None:
+async def _create(wanted: Body, of: Owner, context: Context) -> Trouble | None:
     labels = wanted["metadata"]["labels"]
     if names.LABEL_ROLE in labels:
         await seal(of.namespace, labels, context)
@@ -56,7 +55,7 @@ async def _create(wanted: Body, of: Algorithm, context: Context) -> Trouble | No
         if live is None:
             return None
         context.store.put(PODS, live)
-        return _name_taken(wanted) if names.controller(live).get("kind") != "Algorithm" else None
+        return _name_taken(wanted) if names.controller(live).get("kind") != of.kind else None
     except ApiError as error:
         return Trouble(*denial(error, of.namespace, context), over=True)
     return None
@@ -75,8 +74,8 @@ async def remove(pod: Mapping[str, Any], context: Context) -> None:
     )
 
 
-async def tidy(of: Algorithm, wanted: set[str], context: Context) -> None:
-    """Delete the Algorithm's Pods but those."""
+async def tidy(of: Owner, wanted: set[str], context: Context) -> None:
+    """Delete the Pods of `of` but those."""
     for pod in context.store.by_owner(PODS, of.uid):
         meta = pod["metadata"]
         if meta["name"] not in wanted and not meta.get("deletionTimestamp"):

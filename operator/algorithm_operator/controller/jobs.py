@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from algorithm_operator.api.conditions import ConditionType
 from algorithm_operator.api.datastore import DataStoreSpec
+from algorithm_operator.api.imageimport import ImageImportStatus
 from algorithm_operator.api.job import TERMINAL, AlgorithmJobStatus, State
 from algorithm_operator.api.reasons import Reason, sentence
 from algorithm_operator.contract.plan import Target
@@ -18,17 +19,19 @@ from algorithm_operator.controller.actions import act, ignore_gone, release
 from algorithm_operator.controller.cluster import NamespaceFacts
 from algorithm_operator.controller.context import Context, Key
 from algorithm_operator.controller.sealing import seal
+from algorithm_operator.controller.statuses import Overtaken, write_status
 from algorithm_operator.controller.unreadable import problem
 from algorithm_operator.core import names
 from algorithm_operator.core.decide import decide, teardown
 from algorithm_operator.core.ending import set_condition
-from algorithm_operator.core.world import Algorithm, Decision, DeletePod, Job, ReleasePod, World
-from algorithm_operator.kube.errors import ApiError, Conflict, Invalid, NotFound
+from algorithm_operator.core.world import Algorithm, Decision, DeletePod, Import, Job, ReleasePod, World
+from algorithm_operator.kube.errors import ApiError
 from algorithm_operator.kube.resources import (
     ALGORITHM_JOBS,
     ALGORITHMS,
     DATASTORES,
     EVENTS,
+    IMAGE_IMPORTS,
     NETWORK_POLICIES,
     PODS,
 )
@@ -39,10 +42,6 @@ Object = dict[str, Any]
 T = TypeVar("T")
 MAX_STEPS = 6
 """How many decisions one reconcile carries out before it lets others run."""
-
-
-class Overtaken(Exception):  # noqa: N818 - not an error: the store knows better now
-    """The job is not the one that was decided about: gone, replaced, or ended by another operator."""
 
 
 async def reconcile_job(key: Key, context: Context) -> float | None:
@@ -75,7 +74,7 @@ async def reconcile_job(key: Key, context: Context) -> float | None:
 async def _carry_out(world: World, decision: Decision, context: Context) -> float | None:
     """Write the status, then act; an action may end in a decision of its own. Returns the requeue, 0.0: at once."""
     while True:
-        await _write(world.job, decision.status, context)
+        await write_status(world.job, decision.status, context)
         world = replace(world, job=replace(world.job, status=decision.status))
         following: Decision | None = None
         for action in decision.actions:
@@ -120,6 +119,7 @@ async def _world(job: Job, context: Context) -> World:
         algorithm=_read("Algorithm", Algorithm.of, wanted, unreadable) if wanted is not None else None,
         stores={name: spec for name, spec in stores.items() if spec is not None},
         jobs=_jobs_waited_for(job, context, unreadable),
+        imports=_imports_waited_for(job, context, unreadable),
         unreadable=unreadable,
         pods=runs,
         salvage=salvaging,
@@ -139,6 +139,20 @@ def _jobs_waited_for(job: Job, context: Context, unreadable: dict[str, str]) -> 
     bodies = (context.store.get(ALGORITHM_JOBS, job.namespace, name) for name in wanted)
     found = [_read("AlgorithmJob", Job.of, body, unreadable) for body in bodies if body is not None]
     return {other.name: other.status for other in found if other is not None}
+
+
+def _imports_waited_for(
+    job: Job, context: Context, unreadable: dict[str, str]
+) -> dict[str, ImageImportStatus]:
+    """The same of the ImageImports whose images are inputs."""
+    if job.status.algorithm is not None:
+        return {}
+    wanted = dict.fromkeys(
+        given.image_import.name for given in job.spec.inputs if given.image_import is not None
+    )
+    bodies = (context.store.get(IMAGE_IMPORTS, job.namespace, name) for name in wanted)
+    found = [_read("ImageImport", Import.of, body, unreadable) for body in bodies if body is not None]
+    return {made.name: made.status for made in found if made is not None}
 
 
 async def _events(namespace: str, pod_uid: str, context: Context) -> list[Object]:
@@ -175,52 +189,6 @@ def _targets(context: Context) -> list[Target] | None:
     return [*canary, *([api_server] if api_server is not None else [])]
 
 
-async def _write(job: Job, status: AlgorithmJobStatus, context: Context) -> None:
-    """Apply the whole status if it differs from the one that was read; our own write is taken into the store."""
-    wire = status.wire()
-    if wire == job.status.wire():
-        return
-    body = {"metadata": {"uid": job.uid}, "status": wire}
-    try:
-        written = await context.client.apply(
-            ALGORITHM_JOBS,
-            job.namespace,
-            job.name,
-            body,
-            subresource="status",
-            field_manager=names.FIELD_MANAGER,
-        )
-    except (NotFound, Conflict, Invalid) as error:
-        if await _is_overtaken(job, context):
-            raise Overtaken from error
-        raise
-    context.store.put(ALGORITHM_JOBS, written)
-    if status.state != job.status.state:
-        log.info(
-            "job is %s",
-            status.state,
-            extra={"key": f"{job.namespace}/{job.name}", "uid": job.uid, "reason": status.reason},
-        )
-        if status.state in TERMINAL:
-            context.metrics.job_finished(str(status.state), str(status.reason))
-        elif status.reason == Reason.RETRYING:
-            context.metrics.attempt_retried(str(status.attempts[-1].reason))
-
-
-async def _is_overtaken(job: Job, context: Context) -> bool:
-    """Whether a status was refused since the job is gone, is another one, or has ended; the store learns it."""
-    live = await context.client.get(ALGORITHM_JOBS, job.namespace, job.name)
-    if live is None or live["metadata"]["uid"] != job.uid:
-        context.store.delete(
-            ALGORITHM_JOBS, {"metadata": {"namespace": job.namespace, "name": job.name, "uid": job.uid}}
-        )
-    if live is None:
-        return True
-    context.store.put(ALGORITHM_JOBS, live)
-    ended = (live.get("status") or {}).get("state") in TERMINAL and job.status.state not in TERMINAL
-    return bool(ended or live["metadata"]["uid"] != job.uid)
-
-
 async def _unreadable(body: Object, error: ValidationError, context: Context) -> float | None:
     """This version cannot read the job (another version's CRD let it in): say so, and leave all else as it is."""
     meta = body["metadata"]
@@ -244,7 +212,7 @@ async def _unreadable(body: Object, error: ValidationError, context: Context) ->
         Reason.SPEC_INVALID,
         message,
     )
-    await _write(job, status, context)
+    await write_status(job, status, context)
     return None
 
 

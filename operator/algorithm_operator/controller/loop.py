@@ -19,7 +19,7 @@ from algorithm_operator.kube.store import Change
 RECONCILE_SECONDS = 180.0
 """More than the slowest honest reconcile: an image look-up, or a few requests with all their retries."""
 RESYNC_SECONDS = 300.0
-_ALGORITHM_WORKERS, _STORE_WORKERS = 16, 4
+_ALGORITHM_WORKERS, _STORE_WORKERS, _IMPORT_WORKERS = 16, 4, 4
 """Those of Algorithms mostly wait for registries, and a few that do not answer must not hold up all others."""
 
 log = logging.getLogger(__name__)
@@ -38,6 +38,7 @@ class Loop:
             "Algorithm": WorkQueue(),
             "AlgorithmJob": WorkQueue(),
             "DataStore": WorkQueue(),
+            "ImageImport": WorkQueue(),
         }
         context.store.subscribe(self._changed)
         for kind, queue in self.queues.items():
@@ -72,6 +73,7 @@ class Loop:
             "Algorithm": _ALGORITHM_WORKERS,
             "AlgorithmJob": self._context.settings.workers,
             "DataStore": _STORE_WORKERS,
+            "ImageImport": _IMPORT_WORKERS,
         }
         async with asyncio.TaskGroup() as tasks:
             for kind, queue in self.queues.items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from algorithm_operator.controller.algorithms import reconcile_algorithm
 from algorithm_operator.controller.context import Context, Key
+from algorithm_operator.controller.imports import reconcile_import
 from algorithm_operator.controller.jobs import reconcile_job
 from algorithm_operator.controller.stores import reconcile_store
 
@@ -17,3 +18,5 @@ async def reconcile(key: Key, context: Context) -> float | None:
             return await reconcile_algorithm(key, context)
         case "DataStore":
             return await reconcile_store(key, context)
+        case "ImageImport":
+            return await reconcile_import(key, context)

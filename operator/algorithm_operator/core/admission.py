@@ -58,7 +58,7 @@ def admit(world: World) -> Decision:
     if algorithm is None:
         message = sentence(Reason.ALGORITHM_NOT_FOUND, algorithm=wanted, namespace=job.namespace)
         return _held(world, Reason.ALGORITHM_NOT_FOUND, message)
-    if (why := _not_ready(algorithm)) is not None:
+    if (why := not_ready(algorithm)) is not None:
         return _held(
             world, Reason.ALGORITHM_NOT_READY, sentence(Reason.ALGORITHM_NOT_READY, algorithm=wanted, why=why)
         )
@@ -70,6 +70,7 @@ def admit(world: World) -> Decision:
         algorithm_spec=algorithm.spec,
         stores=world.stores,
         jobs=world.jobs,
+        imports=world.imports,
         namespace=job.namespace,
     )
     match outcome:
@@ -85,22 +86,29 @@ def _unreadable(world: World) -> Decision | None:
     """What this version cannot read of all that the job names."""
     spec = world.job.spec
     outputs = [spec.output_store.name] if spec.output_store is not None else []
-    made = [status.algorithm.output_store for status in world.jobs.values() if status.algorithm is not None]
+    made = [
+        *(each.algorithm.output_store for each in world.jobs.values() if each.algorithm is not None),
+        *(each.image.store for each in world.imports.values() if each.image is not None),
+    ]
     for store in [*stores_of_inputs(spec.inputs, ()), *outputs, *made]:
         if (why := world.unreadable.get(f"DataStore/{store}")) is not None:
             return _held(
                 world, Reason.STORE_NOT_READY, sentence(Reason.STORE_NOT_READY, store=store, why=why)
             )
     for given in spec.inputs:
-        if given.job is None:
-            continue
-        if (why := world.unreadable.get(f"AlgorithmJob/{given.job.name}")) is not None:
-            facts = {"slug": given.slug, "job": quoted(given.job.name), "why": why}
-            return _held(world, Reason.INPUT_PENDING, sentence(Reason.INPUT_PENDING, **facts))
+        for kind, noun, maker in (
+            ("AlgorithmJob", "job", given.job),
+            ("ImageImport", "import", given.image_import),
+        ):
+            why = world.unreadable.get(f"{kind}/{maker.name}") if maker is not None else None
+            if maker is not None and why is not None:
+                facts = {"slug": given.slug, "maker": f"{noun} {quoted(maker.name)}", "why": why}
+                return _held(world, Reason.INPUT_PENDING, sentence(Reason.INPUT_PENDING, **facts))
     return None
 
 
-def _not_ready(algorithm: Algorithm) -> str | None:
+def not_ready(algorithm: Algorithm) -> str | None:
+    """Why no job can run the Algorithm now, or None."""
     ready = find(algorithm.status.conditions, ConditionType.READY)
     if ready is None or algorithm.status.observed_generation != algorithm.generation:
         return "it is being checked."

@@ -48,7 +48,7 @@ def snapshot(
 ) -> RunSnapshot:
     """What the job will run, whatever happens to the Algorithm later. The Algorithm must be ready.
 
-    `given`: the inputs of the job; `handed`: what other jobs have made of them.
+    `given`: the inputs of the job; `handed`: what other jobs and ImageImports have made of them.
     """
     image = status.image
     if image is None:

@@ -72,6 +72,12 @@ def mount(volume: str, path: str, *, read_only: bool = False, sub_path: str | No
     return body
 
 
+def plan_volume() -> Body:
+    """The plan of the Pod's annotation, as a file for its steps."""
+    at = {"apiVersion": "v1", "fieldPath": f"metadata.annotations['{names.ANNOTATION_PLAN}']"}
+    return {"name": "plan", "downwardAPI": {"items": [{"path": "plan.json", "fieldRef": at}]}}
+
+
 def stage_mounts(plan: Plan, volume_of: Mapping[str, str]) -> list[Body]:
     """What `stage` sees: of the stores exactly the files and folders that the job names; images whole."""
     mounts = [

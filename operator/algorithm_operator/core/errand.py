@@ -1,24 +1,23 @@
-"""Pods that find one thing out for an Algorithm: how one is made, and what became of it. Pure.
+"""Pods that find one thing out for an object, or do one thing for it: how one is made, what became of it. Pure.
 
-Their names are fixed, their question is in their spec, and their answer stays in the Pod until it is in the
-Algorithm's status: whoever looks at the Pods knows how far it has come.
+Their names are fixed, their question is in their spec or plan, and their answer stays in the Pod until it is in the
+object's status: whoever looks at the Pods knows how far it has come.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar, Protocol
 
-from algorithm_operator.api.algorithm import User
+from algorithm_operator.api.algorithm import AlgorithmSpec, User
 from algorithm_operator.api.base import API_VERSION
 from algorithm_operator.api.reasons import Reason, sentence
 from algorithm_operator.api.text import shown
 from algorithm_operator.core import names, seal
 from algorithm_operator.core.pods import owner_reference, sealed_pod_spec
 from algorithm_operator.core.waiting import CREATE_ERRORS, PULL_ERRORS
-from algorithm_operator.core.world import Algorithm
 
 Body = dict[str, Any]
 Pod = Mapping[str, Any]
@@ -28,6 +27,24 @@ OUR_USER = User(uid=65532, gid=65532)
 _KUBELET_WORDS = 1200
 """It names the image up to four times before it comes to the cause; a condition takes 2048 characters."""
 _NO_SIDECARS = {"sidecar.istio.io/inject": "false", "linkerd.io/inject": "disabled"}
+
+
+class Owner(Protocol):
+    """The object that the Pod is for: its kind, and what its metadata say."""
+
+    kind: ClassVar[str]
+
+    @property
+    def namespace(self) -> str:
+        """metadata.namespace."""
+
+    @property
+    def name(self) -> str:
+        """metadata.name."""
+
+    @property
+    def uid(self) -> str:
+        """metadata.uid."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +65,31 @@ class Trouble:
     over: bool = False
 
 
-def pod(of: Algorithm, name: str, labels: Mapping[str, str], spec: Body, *, seconds: int) -> Body:
-    """The body of a Pod that belongs to the Algorithm; `spec`: its containers, volumes and places."""
-    left_open = of.spec.security.user is not None and of.spec.security.user.from_ is not None
-    common = sealed_pod_spec(user=None if left_open else OUR_USER, groups=[], grace_seconds=1)
+def pod(
+    of: Owner,
+    name: str,
+    labels: Mapping[str, str],
+    spec: Body,
+    *,
+    seconds: int,
+    user: User | None = OUR_USER,
+    groups: Sequence[int] = (),
+    plan: str | None = None,
+) -> Body:
+    """The body of a Pod that belongs to `of`; `spec`: its containers, volumes and places.
+
+    Without a `user` the cluster's admission chooses the ids. `plan`: what the annotation of that name says.
+    """
+    common = sealed_pod_spec(user=user, groups=list(groups), grace_seconds=1)
     spec = {**common, "hostname": names.HOSTNAME, "activeDeadlineSeconds": seconds, **spec}
     annotations = dict(_NO_SIDECARS)
-    if left_open:
+    if user is None:
         annotations[names.ANNOTATION_USER] = names.USER_OF_NAMESPACE
-    annotations[names.ANNOTATION_SPEC_HASH] = hashlib.sha256(seal.canonical(spec).encode()).hexdigest()
-    owner = owner_reference(api_version=API_VERSION, kind="Algorithm", name=of.name, uid=of.uid)
+    if plan is not None:
+        annotations[names.ANNOTATION_PLAN] = plan
+    question = seal.canonical(spec if plan is None else [spec, plan])
+    annotations[names.ANNOTATION_SPEC_HASH] = hashlib.sha256(question.encode()).hexdigest()
+    owner = owner_reference(api_version=API_VERSION, kind=of.kind, name=of.name, uid=of.uid)
     return {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -70,6 +102,12 @@ def pod(of: Algorithm, name: str, labels: Mapping[str, str], spec: Body, *, seco
         },
         "spec": {key: value for key, value in spec.items() if value is not None},
     }
+
+
+def user_for(spec: AlgorithmSpec) -> User | None:
+    """Who our Pods for an Algorithm run as; None where it leaves the ids to the namespace's admission."""
+    wanted = spec.security.user
+    return None if wanted is not None and wanted.from_ is not None else OUR_USER
 
 
 def same_question(wanted: Pod, live: Pod) -> bool:
@@ -85,6 +123,8 @@ def tampered(wanted: Pod, live: Pod) -> Trouble | None:
     found = seal.mutations(wanted, live)
     if _labels(wanted) - _labels(live):
         found.append("labels were changed")
+    if _plan(wanted) != _plan(live):
+        found.append("its plan was changed")
     for name, variables in _environment(wanted).items():
         if variables.items() - _environment(live).get(name, {}).items():
             found.append(f"the environment of container {name} was changed")
@@ -103,6 +143,11 @@ def outcome(live: Pod, container: str) -> Ended | Trouble | None:
     if ended is not None and _ran(ended) and not status.get("reason"):
         return Ended(int(ended.get("exitCode") or 0), str(ended.get("message") or ""))
     if status.get("phase") == "Failed" and status.get("reason"):
+        seconds = (live.get("spec") or {}).get("activeDeadlineSeconds")
+        if status["reason"] == "DeadlineExceeded" and seconds is not None:
+            return _lost(
+                name, f"it was not done within its time limit of {seconds} s, with image pull and volumes"
+            )
         return _lost(name, str(status.get("message") or status["reason"]))
     for each in statuses:
         final = _terminated(each)
@@ -151,6 +196,11 @@ def _ran(terminated: Mapping[str, Any]) -> bool:
 
 def _labels(body: Pod) -> set[tuple[str, str]]:
     return set((body["metadata"].get("labels") or {}).items())
+
+
+def _plan(body: Pod) -> str | None:
+    plan: str | None = (body["metadata"].get("annotations") or {}).get(names.ANNOTATION_PLAN)
+    return plan
 
 
 def _environment(body: Pod) -> dict[str, dict[str, str]]:

@@ -41,7 +41,7 @@ def _files(
     """The files of one input; `shared`: where each ConfigMap and image is mounted. None: it is a value."""
     if given.store is not None:
         store = given.store.name
-        return [_of_store(index, number, store, path) for number, path in enumerate(given.store.paths)]
+        return [of_store(index, number, store, path) for number, path in enumerate(given.store.paths)]
     if given.config_map is not None:
         name, key = given.config_map.name, given.config_map.key
         return [PlannedFile(mount=shared[name], path=key, config_map=name)]
@@ -49,8 +49,8 @@ def _files(
         reference, path = given.image.reference, given.image.path
         return [PlannedFile(mount=shared[reference], path=path, image=reference, folder=path.endswith("/"))]
     if made is not None and made.store is not None and made.path is not None:
-        update = {"sha256": made.sha256, "job": made.job}
-        return [_of_store(index, 0, made.store, made.path).model_copy(update=update)]
+        update = {"sha256": made.sha256, "job": made.job, "image_import": made.image_import}
+        return [of_store(index, 0, made.store, made.path).model_copy(update=update)]
     return None
 
 
@@ -97,7 +97,8 @@ def _mounted(below: str, wanted: Sequence[str]) -> dict[str, str]:
     return {name: f"{below}/{number}" for number, name in enumerate(dict.fromkeys(wanted))}
 
 
-def _of_store(index: int, number: int, store: str, path: str) -> PlannedFile:
+def of_store(index: int, number: int, store: str, path: str) -> PlannedFile:
+    """Path `number` of input `index`, in a DataStore."""
     mount = f"{names.STORES_MOUNT}/{index}/{number}"
     return PlannedFile(mount=mount, path=path, store=store, folder=path.endswith("/"))
 

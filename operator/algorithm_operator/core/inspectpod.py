@@ -38,4 +38,5 @@ def inspect_pod(of: Algorithm, order: Order, round_: int, settings: PodSettings)
         ],
     }
     name = names.inspect_pod(of.name, round_)
-    return errand.pod(of, name, {names.LABEL_TASK: names.TASK_INSPECT}, spec, seconds=DEADLINE_SECONDS)
+    labels, who = {names.LABEL_TASK: names.TASK_INSPECT}, errand.user_for(of.spec)
+    return errand.pod(of, name, labels, spec, seconds=DEADLINE_SECONDS, user=who)

@@ -13,9 +13,13 @@ LABEL_ROLE = f"{GROUP}/role"
 LABEL_JOB = f"{GROUP}/job"
 LABEL_ATTEMPT = f"{GROUP}/attempt"
 LABEL_STORE = f"{GROUP}/store"
+LABEL_PK = f"{GROUP}/pk"
+"""Of a job that the gateway made: its UUID there. The chart's admission policies let nobody else write it."""
+LABEL_IMPORT = f"{GROUP}/import"
 ROLE_RUN = "run"
 ROLE_SALVAGE = "salvage"
 ROLE_STORE = "store"
+ROLE_IMPORT = "import"
 ROLE_USER = "user"
 """Looks the image's USER up in its /etc/passwd."""
 LABEL_TASK = f"{GROUP}/task"
@@ -28,13 +32,17 @@ USER_OF_NAMESPACE = "namespace"
 """On Pods whose ids are left to the cluster's admission."""
 POD_FINALIZER = f"{GROUP}/accounting"
 FIELD_MANAGER = OPERATOR
+STARTS_MANAGER = f"{OPERATOR}-starts"
+"""Of what an Algorithm's status remembers of its jobs: nobody who writes the rest of that status touches it."""
 DENY_ALL_POLICY = "algorithm-operator-deny-all"
 """The one static policy of a job namespace: it selects every Pod that has LABEL_ROLE."""
+AUDIENCE = OPERATOR
+"""Of the tokens that the gateway takes: the API server itself does not."""
 STORE_LEASE_PREFIX = "algorithm-operator-store-"
 """A Lease of that name asks the operator for the store Pod of a DataStore, for as long as it is renewed."""
 
 STAGE, COLLECT, ALGORITHM, SALVAGE = "stage", "collect", "algorithm", "salvage"
-INSPECT, INSTALL, USER = "inspect", "install", "user"
+INSPECT, INSTALL, USER, IMPORT = "inspect", "install", "user", "import"
 
 PLAN_MOUNT = "/plan"
 PLAN_FILE = "/plan/plan.json"
@@ -53,7 +61,7 @@ STORES_MOUNT = "/stores"
 CONFIG_MAPS_MOUNT, IMAGES_MOUNT = "/config-map", "/image"
 """Inputs of stage: /config-map/<index> and /image/<index> is each ConfigMap and image that inputs name, once."""
 STORE_MOUNT = "/store"
-"""collect and salvage: the attempt's own folder. The store Pod: the whole volume."""
+"""collect and salvage: the attempt's own folder; import: the import's own. The store Pod: the whole volume."""
 SECRETS_MOUNT = "/secrets"
 """inspect: /secrets/<index> is the pull secret of that index."""
 SCRATCH_MOUNT = "/scratch"
@@ -64,6 +72,7 @@ RUN_CONFIG = "run.json"
 RUNNER_BINARY = "runner"
 COLLECT_SOCKET = "@algorithm-operator/collect"
 STORE_PORT = 8080
+IMPORTS_FOLDER = "imports"
 GATEWAY_FOLDER = "gateway"
 """Of the gateway's DataStore: uploads and images that came by the REST API, all of them below it."""
 MAX_JOB_NAME = 50
@@ -110,6 +119,16 @@ def inspect_pod(algorithm: str, round_: int) -> str:
 def user_pod(algorithm: str) -> str:
     """The Pod that looks up the USER of the Algorithm's image."""
     return f"{algorithm}-user"
+
+
+def import_pod(name: str, attempt: int) -> str:
+    """The Pod of an attempt at an ImageImport."""
+    return f"{name}-{attempt}-import"
+
+
+def import_folder(name: str, uid: str) -> str:
+    """The import's own folder below the root of the DataStore that keeps the image."""
+    return f"{IMPORTS_FOLDER}/{name}/{uid}"
 
 
 def store_lease(store: str) -> str:

@@ -16,6 +16,7 @@ from algorithm_operator.core.containers import (
     collect_mounts,
     collect_resources,
     mount,
+    plan_volume,
     stage_mounts,
     stage_resources,
     step_container,
@@ -146,20 +147,7 @@ def run_pod(plan: Plan, run: RunSnapshot, stores: Mapping[str, DataStoreSpec], s
         "initContainers": [stage, collect],
         "containers": [algorithm_container(run, settings)],
         "volumes": [
-            {
-                "name": "plan",
-                "downwardAPI": {
-                    "items": [
-                        {
-                            "path": "plan.json",
-                            "fieldRef": {
-                                "apiVersion": "v1",
-                                "fieldPath": f"metadata.annotations['{names.ANNOTATION_PLAN}']",
-                            },
-                        }
-                    ]
-                },
-            },
+            plan_volume(),
             *({"name": name, "emptyDir": {}} for name in ("runner", "input", "scratch")),
             *scratch_volumes(run.resources),
             *_model_volumes(run),

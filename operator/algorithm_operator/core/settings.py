@@ -26,6 +26,8 @@ class PodSettings:
     stage_resources: dict[str, str] = field(default_factory=lambda: {"cpu": "100m", "memory": "512Mi"})
     collect_resources: dict[str, str] = field(default_factory=lambda: {"cpu": "500m", "memory": "512Mi"})
     store_resources: dict[str, str] = field(default_factory=lambda: {"cpu": "100m", "memory": "256Mi"})
+    import_resources: dict[str, str] = field(default_factory=lambda: {"cpu": "1", "memory": "2Gi"})
+    """An image is read in memory as a whole, and no Algorithm says how much that is."""
     extra_tolerations: list[Dict] = field(default_factory=list)
     isolation_strict: bool = True
     log_max_bytes: int = 16 * 1024 * 1024

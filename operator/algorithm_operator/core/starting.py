@@ -5,15 +5,16 @@ from __future__ import annotations
 from datetime import timedelta
 
 from algorithm_operator.api.conditions import ConditionType, find, is_true, without_condition
-from algorithm_operator.api.job import State
+from algorithm_operator.api.job import AlgorithmJobStatus, State
 from algorithm_operator.api.reasons import Reason, sentence
 from algorithm_operator.contract.plan import Plan
 from algorithm_operator.core import attempt, names, pods, policies
 from algorithm_operator.core.admission import wait
-from algorithm_operator.core.ending import failed, next_number, retry_seconds, set_condition
+from algorithm_operator.core.ending import failed, next_number, retry_seconds, set_condition, without_waits
 from algorithm_operator.core.facts import facts_of, moment
+from algorithm_operator.core.limits import Held
 from algorithm_operator.core.verdict import Verdict
-from algorithm_operator.core.world import CreatePod, Decision, World
+from algorithm_operator.core.world import CreatePod, Decision, TakeTurn, World, stamp
 
 DENIED_AGAIN_SECONDS = (10.0, 60.0)
 """A Pod that the cluster refused is tried again that often: at first, and after a while."""
@@ -44,8 +45,29 @@ def start(world: World, number: int) -> Decision:
         reason, message = held_back
         type_ = ConditionType.ISOLATED if reason is Reason.ISOLATION_UNVERIFIED else ConditionType.SCHEDULED
         return wait(world, status, type_, reason, message)
+    algorithm = world.algorithm
+    if algorithm is not None and algorithm.spec.limits is not None and _needs_a_turn(world):
+        return Decision(status, [TakeTurn()])
     body = pods.run_pod(planned(world, number), world.run, world.stores, world.settings)
     return Decision(status, [CreatePod(body)])
+
+
+def admitted(world: World) -> AlgorithmJobStatus:
+    """The status of a job that the limits of its Algorithm let start."""
+    update = {"state": State.QUEUED, "reason": None, "message": "", "admitted_at": stamp(world.now)}
+    return without_waits(world.job.status).model_copy(update=update)
+
+
+def held(world: World, turn: Held) -> Decision:
+    """The limits of its Algorithm let other jobs start first."""
+    reason, message = turn.reason, turn.message
+    return wait(world, world.job.status, ConditionType.SCHEDULED, reason, message, requeue=turn.again)
+
+
+def _needs_a_turn(world: World) -> bool:
+    """Whether limits hold the job back: once, before its first Pod. The gateway has asked them for its own jobs."""
+    status = world.job.status
+    return not world.job.of_gateway and not status.attempts and status.admitted_at is None
 
 
 def planned(world: World, number: int) -> Plan:
@@ -77,7 +99,7 @@ def _suspended(world: World) -> Decision:
     message = sentence(Reason.SUSPENDED)
     decision = wait(
         world,
-        world.job.status,
+        world.job.status.model_copy(update={"admitted_at": None}),  # it takes nobody's place meanwhile
         ConditionType.SCHEDULED,
         Reason.SUSPENDED,
         message,
@@ -98,6 +120,9 @@ def _held_back(world: World) -> tuple[Reason, str] | None:
         facts = facts_of(pod)
         if pod in world.foreign or not facts.ended:
             return Reason.PREDECESSOR_LEAVING, sentence(Reason.PREDECESSOR_LEAVING, pod=facts.name)
+    if (why := world.unreadable.get(f"Algorithm/{run.name}")) is not None and _needs_a_turn(world):
+        # Nobody knows its limits.
+        return Reason.ALGORITHM_NOT_READY, sentence(Reason.ALGORITHM_NOT_READY, algorithm=run.name, why=why)
     for store in attempt.stores_of_run(job.spec, run):
         if (why := world.unreadable.get(f"DataStore/{store}")) is not None:
             return Reason.STORE_NOT_READY, sentence(Reason.STORE_NOT_READY, store=store, why=why)

@@ -75,7 +75,8 @@ def user_pod(of: Algorithm, image: ResolvedImage, settings: PodSettings) -> Body
         "volumes": [{"name": "runner", "emptyDir": {}}],
     }
     labels = {names.LABEL_ROLE: names.ROLE_USER}
-    return errand.pod(of, names.user_pod(of.name), labels, spec, seconds=DEADLINE_SECONDS)
+    seconds, who = DEADLINE_SECONDS, errand.user_for(of.spec)
+    return errand.pod(of, names.user_pod(of.name), labels, spec, seconds=seconds, user=who)
 
 
 def answer(ended: errand.Ended) -> Account | str:

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from algorithm_operator.api.algorithm import AlgorithmSpec, AlgorithmStatus
 from algorithm_operator.api.conditions import rfc3339
 from algorithm_operator.api.datastore import DataStoreSpec
+from algorithm_operator.api.imageimport import ImageImportSpec, ImageImportStatus
 from algorithm_operator.api.job import AlgorithmJobSpec, AlgorithmJobStatus
 from algorithm_operator.api.run import RunSnapshot
 from algorithm_operator.contract.plan import Target
+from algorithm_operator.core import names
 from algorithm_operator.core.facts import moment
 from algorithm_operator.core.settings import PodSettings
 from algorithm_operator.core.verdict import Verdict
@@ -30,6 +32,8 @@ class Job:
     generation: int
     created_at: datetime | None
     deleting: bool
+    of_gateway: bool
+    """Made by the gateway, which has asked the limits before."""
     spec: AlgorithmJobSpec
     status: AlgorithmJobStatus
 
@@ -44,6 +48,7 @@ class Job:
             generation=meta.get("generation", 1),
             created_at=moment(meta.get("creationTimestamp")),
             deleting=bool(meta.get("deletionTimestamp")),
+            of_gateway=names.LABEL_PK in (meta.get("labels") or {}),
             spec=AlgorithmJobSpec.model_validate(body["spec"]),
             status=AlgorithmJobStatus.model_validate(body.get("status") or {}),
         )
@@ -53,12 +58,15 @@ class Job:
 class Algorithm:
     """An Algorithm as the operator reads it."""
 
+    kind: ClassVar[str] = "Algorithm"
+
     namespace: str
     name: str
     uid: str
     generation: int
     spec: AlgorithmSpec
     status: AlgorithmStatus
+    created_at: datetime | None = None
 
     @classmethod
     def of(cls, body: Object) -> Algorithm:
@@ -71,6 +79,34 @@ class Algorithm:
             generation=meta.get("generation", 1),
             spec=AlgorithmSpec.model_validate(body["spec"]),
             status=AlgorithmStatus.model_validate(body.get("status") or {}),
+            created_at=moment(meta.get("creationTimestamp")),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Import:
+    """An ImageImport as the operator reads it."""
+
+    kind: ClassVar[str] = "ImageImport"
+
+    namespace: str
+    name: str
+    uid: str
+    generation: int
+    spec: ImageImportSpec
+    status: ImageImportStatus
+
+    @classmethod
+    def of(cls, body: Object) -> Import:
+        """Parse a stored object; unknown fields are ignored. Raises pydantic.ValidationError."""
+        meta = body["metadata"]
+        return cls(
+            namespace=meta["namespace"],
+            name=meta["name"],
+            uid=meta["uid"],
+            generation=meta.get("generation", 1),
+            spec=ImageImportSpec.model_validate(body["spec"]),
+            status=ImageImportStatus.model_validate(body.get("status") or {}),
         )
 
 
@@ -79,8 +115,9 @@ class World:
     """All that a decision about one job may look at.
 
     `pods`, `salvage`: its run and salvage Pods by attempt. `foreign`: Pods of an earlier job of the same name.
-    `jobs`: the status of each other job whose output the job waits to have as an input.
-    `unreadable`: why an Algorithm, a DataStore or another job of the namespace could not be read, by "Kind/name".
+    `jobs`, `imports`: the status of each other job and ImageImport whose output the job waits to have as an input.
+    `unreadable`: why what is named in the namespace (Algorithm, DataStore, ImageImport, job) could not be read, by
+    "Kind/name".
     `restricted`: whether the namespace enforces the restricted Pod Security Standard. `targets`: what the gate must
     find closed; None while the canary is not proven alive. `nodes`: None where they may not be listed or were not
     needed yet. `events`: those about the Pod of the open attempt; None where they were not needed.
@@ -92,6 +129,7 @@ class World:
     algorithm: Algorithm | None = None
     stores: Mapping[str, DataStoreSpec] = field(default_factory=dict)
     jobs: Mapping[str, AlgorithmJobStatus] = field(default_factory=dict)
+    imports: Mapping[str, ImageImportStatus] = field(default_factory=dict)
     unreadable: Mapping[str, str] = field(default_factory=dict)
     pods: Mapping[int, Object] = field(default_factory=dict)
     salvage: Mapping[int, Object] = field(default_factory=dict)
@@ -116,6 +154,11 @@ class CreatePod:
     """Create that Pod; where the name is taken already: look whose it is."""
 
     body: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class TakeTurn:
+    """Ask whether the Algorithm's limits let the job start: one job at a time, for each answer changes the next."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +209,7 @@ class DeleteJob:
     """Its time to live is over."""
 
 
-Action = CreatePod | DeletePod | EndPod | ReleasePod | ReadManifest | ConfirmGone | DeleteJob
+Action = CreatePod | TakeTurn | DeletePod | EndPod | ReleasePod | ReadManifest | ConfirmGone | DeleteJob
 
 
 @dataclass(frozen=True, slots=True)

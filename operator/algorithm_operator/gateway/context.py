@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Annotated, Protocol, TypeVar
 
@@ -11,6 +12,7 @@ from fastapi import Depends, Request
 from sqlalchemy.orm import Session
 
 from algorithm_operator.gateway.identity import Rights
+from algorithm_operator.gateway.memory import Memory
 from algorithm_operator.gateway.settings import Settings
 from algorithm_operator.gateway.storage import Stores
 from algorithm_operator.gateway.urls import Urls
@@ -34,6 +36,9 @@ class Gateway:
     cluster: Client
     database: Database
     stores: Stores
+    memory: Memory = field(default_factory=Memory)
+    arriving: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Bytes of parts of uploads that are on their way, by namespace and person. They count in the limits as well."""
 
     def now(self) -> datetime:
         """The time, in UTC."""

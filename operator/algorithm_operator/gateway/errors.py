@@ -5,17 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from starlette.exceptions import HTTPException
+
 NON_FIELD = "non_field_errors"
 
 
-class ApiError(Exception):
-    """A refusal: HTTP status, JSON body, headers. `gcapi` repeats 429, 502, 503 and 504; all others are final to it."""
+class ApiError(HTTPException):
+    """A refusal: HTTP status, JSON body, headers. `gcapi` repeats 429, 502, 503 and 504; all others are final to it.
+
+    One of Starlette's own: FastAPI lets those alone through where it reads a body.
+    """
 
     def __init__(
         self, status: int, body: Mapping[str, Any], headers: Mapping[str, str] | None = None
     ) -> None:
-        super().__init__(str(body))
-        self.status, self.body, self.headers = status, body, dict(headers or {})
+        super().__init__(status, str(body))
+        self.status, self.body = status, body
+        self.headers: dict[str, str] = dict(headers or {})
 
 
 def invalid(**fields: Any) -> ApiError:

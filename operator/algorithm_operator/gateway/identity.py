@@ -9,9 +9,6 @@ from typing import Protocol
 
 from algorithm_operator.gateway.errors import forbidden, not_found
 
-AUDIENCE = "algorithm-operator"
-"""Of the tokens: the API server itself does not take them."""
-
 
 class Verb(StrEnum):
     """As in RBAC rules."""

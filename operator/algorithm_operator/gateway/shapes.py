@@ -6,11 +6,14 @@ types are Grand Challenge's; times are ISO 8601, durations too, sizes are in vox
 
 from __future__ import annotations
 
-from typing import Any, Generic, Literal, TypeVar
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
 T = TypeVar("T")
+
+MaxFiles, MaxValues = Field(max_length=10_000), Field(max_length=256)
+"""Every list in a body has a greatest length: without one, a million wrong members would be a million errors."""
 
 
 class Shape(BaseModel):
@@ -157,7 +160,7 @@ class ValueRequest(Request):
     image: str | None = None
     upload_session: str | None = None
     user_upload: str | None = None
-    user_uploads: list[str] | None = None
+    user_uploads: Annotated[list[str], MaxFiles] | None = None
     image_name: str | None = None
 
 
@@ -165,7 +168,10 @@ class JobRequest(Request):
     """POST algorithms/jobs/."""
 
     algorithm: str
-    inputs: list[ValueRequest]
+    inputs: Annotated[list[ValueRequest], MaxValues]
+
+
+UploadStatus = Literal["Pending", "Initialized", "Completed", "Aborted"]
 
 
 class Upload(Shape):
@@ -176,8 +182,33 @@ class Upload(Shape):
     filename: str
     key: str
     s3_upload_id: str
-    status: Literal["Pending", "Initialized", "Completed", "Aborted"]
+    status: UploadStatus
     api_url: str
+
+
+class UploadRequest(Request):
+    """POST uploads/."""
+
+    filename: str
+
+
+class PartNumbersRequest(Request):
+    """PATCH …/generate-presigned-urls/."""
+
+    part_numbers: Annotated[list[int], MaxFiles]
+
+
+class NamedPart(Request):
+    """A part as its sender knows it; the ETag with or without its quotes."""
+
+    ETag: str
+    PartNumber: int
+
+
+class CompleteRequest(Request):
+    """PATCH …/complete-multipart-upload/; no parts make an empty file."""
+
+    parts: Annotated[list[NamedPart], MaxFiles]
 
 
 class UploadUrls(Upload):
@@ -215,12 +246,16 @@ class UploadSession(Shape):
 
 
 class UploadSessionRequest(Request):
-    """POST cases/upload-sessions/; `archive_item` and `interface` (a slug) say where the image goes then."""
+    """POST cases/upload-sessions/; `archive` (a slug) or `archive_item` (a pk) and `interface` (a slug) say where the
+    image goes then. The last two are refused: reader studies do not exist here.
+    """
 
-    uploads: list[str]
+    uploads: Annotated[list[str], MaxFiles]
     archive: str | None = None
     archive_item: str | None = None
     interface: str | None = None
+    answer: str | None = None
+    display_set: str | None = None
 
 
 class ImageFile(Shape):
@@ -317,5 +352,5 @@ class ArchiveItemRequest(Request):
     """POST archives/items/ and PATCH archives/items/PK/."""
 
     archive: str | None = None
-    values: list[ValueRequest] | None = None
+    values: Annotated[list[ValueRequest], MaxValues] | None = None
     title: str | None = None

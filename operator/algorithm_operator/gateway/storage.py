@@ -48,8 +48,9 @@ class Stat:
 class Reading(Protocol):
     """An open file: its bytes from the offset on, in pieces of at most 256 KiB."""
 
-    size: int
-    """Of the whole file."""
+    @property
+    def size(self) -> int:
+        """Of the whole file."""
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         """The pieces; raises StoreUnavailable where the way is lost."""
@@ -65,7 +66,7 @@ class Store(Protocol):
         """Make one file of parts, in order; the parts are gone then. No parts: an empty file."""
 
     async def gather(self, folder: str, files: Mapping[str, str]) -> None:
-        """Move files (path by new name) into one folder."""
+        """Move files into one folder; `files` are their paths by the names that they get there."""
 
     async def delete(self, path: str) -> None:
         """Delete a file or a whole folder below the gateway's folder."""

@@ -59,4 +59,9 @@ NETWORK_POLICIES = Resource("networking.k8s.io", "v1", "networkpolicies", "Netwo
 LEASES = Resource("coordination.k8s.io", "v1", "leases", "Lease")
 ALGORITHMS = Resource(GROUP, VERSION, "algorithms", "Algorithm")
 ALGORITHM_JOBS = Resource(GROUP, VERSION, "algorithmjobs", "AlgorithmJob")
+IMAGE_IMPORTS = Resource(GROUP, VERSION, "imageimports", "ImageImport")
 DATASTORES = Resource(GROUP, VERSION, "datastores", "DataStore")
+TOKEN_REVIEWS = Resource("authentication.k8s.io", "v1", "tokenreviews", "TokenReview", namespaced=False)
+SUBJECT_ACCESS_REVIEWS = Resource(
+    "authorization.k8s.io", "v1", "subjectaccessreviews", "SubjectAccessReview", namespaced=False
+)

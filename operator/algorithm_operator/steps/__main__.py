@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Callable
 from types import FrameType
+from typing import NoReturn
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -42,22 +44,27 @@ def main(arguments: list[str]) -> int:
 
             _end_at_signal()
             return install.run(roots)
+        case ["import"]:
+            from algorithm_operator.steps import importing
+
+            _end_at_signal(sys.exit)  # what it has begun in the store is removed
+            return importing.run(roots, os.environ)
         case ["store"]:
             from algorithm_operator.steps import store
 
             return store.run(roots)
     print(
-        "usage: python -m algorithm_operator.steps stage | collect | salvage | inspect | install | store",
+        "usage: python -m algorithm_operator.steps stage | collect | salvage | inspect | install | import | store",
         file=sys.stderr,
     )
     return 2
 
 
-def _end_at_signal() -> None:
+def _end_at_signal(leave: Callable[[int], NoReturn] = os._exit) -> None:
     """End as any process does, although we are PID 1."""
 
     def end(number: int, frame: FrameType | None) -> None:
-        os._exit(128 + number)
+        leave(128 + number)
 
     for number in SIGNALS:
         signal.signal(number, end)

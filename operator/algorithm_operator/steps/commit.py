@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import shutil
 import stat
 from collections.abc import Callable
 
@@ -13,6 +14,7 @@ from algorithm_operator.steps.copying import copy, write_all
 
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_UNFINISHED = ".unfinished-"
 _NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK})
 
 
@@ -140,3 +142,45 @@ class AttemptFolder:
         os.fsync(target)
         publish(folder, temporary, name)
         sync_folder(folder)
+
+
+class ImportFolder:
+    """An import's own folder. Its one file is made in an unfinished part of it, and then given its name.
+
+    Another attempt may have left an unfinished part, or the finished file without telling anybody: both go.
+    """
+
+    def __init__(self, path: str, attempt: str) -> None:
+        self._root = os.open(path, _FOLDER)
+        self.unfinished = os.path.join(path, f"{_UNFINISHED}{attempt}")
+        """A new, empty folder."""
+        try:
+            self._clear()
+            os.mkdir(self.unfinished, 0o700)
+        except BaseException:
+            os.close(self._root)
+            raise
+
+    def publish(self, path: str, name: str) -> None:
+        """Give the file at `path` of the unfinished part its name; readers see all of it or none."""
+        made = os.open(os.path.join(self.unfinished, path), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            os.fchmod(made, file_mode(self._root))
+            os.fsync(made)
+        finally:
+            os.close(made)
+        os.rename(os.path.join(self.unfinished, path), name, dst_dir_fd=self._root)
+        sync_folder(self._root)
+
+    def close(self) -> None:
+        """Remove what is unfinished, and release the folder."""
+        try:
+            self._clear()
+        finally:
+            os.close(self._root)
+
+    def _clear(self) -> None:
+        with os.scandir(self._root) as found:
+            left = [entry.name for entry in found if entry.name.startswith(_UNFINISHED)]
+        for name in left:
+            shutil.rmtree(name, dir_fd=self._root)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from pydantic import Field, ValidationError
 
 from algorithm_operator.api.base import Model
+from algorithm_operator.contract.importing import ImportPlan
 from algorithm_operator.contract.plan import MAX_PLAN_BYTES, Plan
 from algorithm_operator.steps.roots import Roots
 
 KIB, MIB, GIB = 1024, 1024**2, 1024**3
 
+P = TypeVar("P", Plan, ImportPlan)
 Positive = Annotated[int, Field(gt=0)]
 
 
@@ -50,6 +52,18 @@ def load_plan(roots: Roots) -> tuple[Plan, StepSettings]:
 
     :raises PlanError: it is missing, too large or not valid.
     """
+    return _load(roots, Plan)
+
+
+def load_import(roots: Roots) -> tuple[ImportPlan, StepSettings]:
+    """The same of an import.
+
+    :raises PlanError: it is missing, too large or not valid.
+    """
+    return _load(roots, ImportPlan)
+
+
+def _load(roots: Roots, model: type[P]) -> tuple[P, StepSettings]:
     try:
         with open(roots.plan, "rb") as file:
             text = file.read(MAX_PLAN_BYTES + 1)
@@ -58,7 +72,7 @@ def load_plan(roots: Roots) -> tuple[Plan, StepSettings]:
     if len(text) > MAX_PLAN_BYTES:
         raise PlanError(f"the plan is larger than {MAX_PLAN_BYTES} bytes")
     try:
-        plan = Plan.model_validate_json(text)
+        plan = model.model_validate_json(text)
         return plan, StepSettings.model_validate(plan.settings)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]

@@ -70,20 +70,29 @@ def _sources(
         if is_folder and not os.listdir(place):
             raise FileNotFoundError  # the kubelet makes an empty folder of what does not exist
         if file.folder and not is_folder:
-            raise bad_input(slug, f'{where} is a file; write it without the "/" at its end.')
+            raise bad_input(slug, f'{where} is a file; write it without the "/" at its end.', [file.path])
         if is_folder and not file.folder:
-            raise bad_input(slug, f'{where} is a folder; name a file in it, or end the path with "/".')
+            why = f'{where} is a folder; name a file in it, or end the path with "/".'
+            raise bad_input(slug, why, [file.path])
         if is_folder:
             return _in_folder(slug, file, place, limits, stack)
         return [Source(place, status.st_size, file.path, file)]
     except FileNotFoundError:
         message = sentence(Reason.INPUT_NOT_FOUND, slug=slug, path=quoted(file.path), holder=file.holder)
-        raise StepError(STAGE_BAD_INPUT, Reason.INPUT_NOT_FOUND, message, slug) from None
+        raise StepError(
+            STAGE_BAD_INPUT,
+            Reason.INPUT_NOT_FOUND,
+            message,
+            slug,
+            why=f"{quoted(file.path)} does not exist in {file.holder}.",
+            files=[file.path],
+        ) from None
     except PermissionError as error:
         why = f"{where} may not be read by uid {os.getuid()} ({os_message(error)}); {_how_to_read(file)}."
-        raise bad_input(slug, why) from error
+        raise bad_input(slug, why, [file.path]) from error
     except walk.RefusedError as error:
-        raise bad_input(slug, f"{where} is {error}; inputs must be regular files.") from error
+        why = f"{where} is {error}; inputs must be regular files."
+        raise bad_input(slug, why, [file.path]) from error
 
 
 def _how_to_read(file: PlannedFile) -> str:
@@ -127,6 +136,10 @@ def _check_unchanged(slug: str, source: Source) -> None:
     if file.sha256 is None:
         return
     if hashed(source.descriptor, source.size).hexdigest() != file.sha256:
-        job = quoted(file.job or "")
-        why = f"{source} is not what the status of job {job} says; it was changed since. Run job {job} anew under "
-        raise bad_input(slug, why + "another name, or name the file itself in store.")
+        is_import = file.image_import is not None
+        maker = f"import {quoted(file.image_import or '')}" if is_import else f"job {quoted(file.job or '')}"
+        why = (
+            f"{source} is not what the status of {maker} says; it was changed since. "
+            f"{'Apply' if is_import else 'Run'} {maker} anew under another name, or name the file itself in store."
+        )
+        raise bad_input(slug, why, [source.path])

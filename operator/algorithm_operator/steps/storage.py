@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from algorithm_operator.core import names
 from algorithm_operator.steps import walk
 from algorithm_operator.steps.commit import file_mode
 from algorithm_operator.steps.copying import Hash, hashed
@@ -31,8 +32,12 @@ from algorithm_operator.steps.volume import (
 MAX_LISTED = 10_000
 MAX_REMEMBERED = 64
 """Unfinished uploads whose hash is kept in memory, so that one in many parts is not read again and again."""
-_OF_A_JOB = re.compile(r"[^/]+/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/[0-9]+(/|$)")
-"""Where jobs keep what came out (`core/names.py`): whoever may upload must not be able to change or pre-empt it."""
+_UID = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+_KEPT = {
+    "a job's results, which only the job": re.compile(rf"[^/]+/{_UID}/[0-9]+(/|$)"),
+    "an import's image, which only the import": re.compile(rf"{names.IMPORTS_FOLDER}/[^/]+/{_UID}(/|$)"),
+}
+"""Where they keep what came out (`core/names.py`): whoever may upload must not be able to change or pre-empt it."""
 
 
 class ConflictError(StorageError):
@@ -144,8 +149,9 @@ class Storage:
 
 
 def _check_upload(path: str) -> None:
-    if _OF_A_JOB.match(checked_file(path)):
-        raise StorageError("this is the folder of a job's results, which only the job itself writes")
+    for whose, folder_of in _KEPT.items():
+        if folder_of.match(checked_file(path)):
+            raise StorageError(f"this is the folder of {whose} itself writes")
     name = path.rpartition("/")[2]
     if name.endswith(PART):
         raise StorageError(f'names that end with "{PART}" are those of unfinished uploads')

@@ -46,11 +46,16 @@ def _short(text: str | None, limit: int) -> str | None:
 
 
 def write(roots: Roots, report: StageReport | CollectReport) -> None:
-    """Leave the report for the kubelet. Not being able to is said on stderr: the exit code still tells."""
+    """Leave the report for the kubelet."""
+    leave(roots, encode(report), report.message)
+
+
+def leave(roots: Roots, text: bytes, message: str | None) -> None:
+    """Leave `text` for the kubelet, and say `message`. Where it cannot be left, the exit code still tells."""
     try:
         with open(roots.termination_log, "wb") as file:
-            file.write(encode(report))
+            file.write(text)
     except OSError as error:
         print(f"the termination message cannot be written: {error.strerror}", file=sys.stderr)
-    if report.message:
-        print(shown(report.message, 2000), file=sys.stderr)
+    if message:
+        print(shown(message, 2000), file=sys.stderr)

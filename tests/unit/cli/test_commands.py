@@ -236,6 +236,24 @@ def test_lists_and_details(call: Call, cluster: MemoryCluster, capsys: Any) -> N
         assert not set(said) & set("\x1b\u202e")
 
 
+def test_who_asked_and_which_place_a_job_has(call: Call, cluster: MemoryCluster, capsys: Any) -> None:
+    call("run", "brain", "-i", "a=1", "--name", "one", "--no-wait")
+    spec_of(cluster, "one")["requestedBy"] = "[red]\u202ex"
+    words = '2nd of 3 waiting: 1 of 1 jobs of Algorithm "brain" are active'
+    waits = {"type": "Scheduled", "status": "False", "reason": "ActiveJobsLimit", "message": words}
+    waits["lastTransitionTime"] = "2026-11-22T20:00:00Z"
+    cluster.finish("one", state="Queued", reason="ActiveJobsLimit", message=words, conditions=[waits])
+    capsys.readouterr()
+    for arguments in (["get", "one"], ["explain", "one"]):
+        assert call(*arguments) == 0
+        said = capsys.readouterr().out
+        assert words in " ".join(said.split())
+        assert not set(said) & set("\x1b\u202e")
+        assert ("requested by" in said) == (arguments[0] == "get")
+    assert call("get") == 0
+    assert "ActiveJobsLimit" in capsys.readouterr().out
+
+
 @pytest.fixture
 def with_store(store: StoreClient, monkeypatch: pytest.MonkeyPatch) -> None:
     @contextmanager

@@ -47,6 +47,8 @@ def stored(store: str, path: str) -> dict[str, Any]:
         ("configmap:left/lung", "String", {"value": "configmap:left/lung"}),
         (f"image:{IMAGE}:001/t1.mha", "Image", {"image": {"reference": IMAGE, "path": "001/t1.mha"}}),
         (f"image:{IMAGE}:age.json", "Integer", {"image": {"reference": IMAGE, "path": "age.json"}}),
+        ("import:series-1", "Heat Map", {"imageImport": {"name": "series-1"}}),
+        ("import:series-1", "String", {"value": "import:series-1"}),
         # Without an Algorithm to ask.
         ("cases:001/t1.mha", None, stored("cases", "001/t1.mha")),
         ("hello", None, {"value": "hello"}),
@@ -85,6 +87,7 @@ def test_missing_file_is_named(tmp_path: Any) -> None:
         (["t1=cases:"], "is of kind Image"),
         (["t1=image:cases:latest:t1.mha"], "write image:NAME@sha256:DIGEST:PATH"),
         (["t1=job:first"], "write job:NAME/OUTPUT"),
+        (["t1=import:a/b"], "write import:NAME"),
         (["t1=cases:a.mhd", "t1=other:a.raw"], '"t1" is given twice'),
         (["t1=@a.mhd", "t1=cases:a.raw"], '"t1" is given twice'),
         (["t1=cases:a.raw", "t1=@a.mhd"], "is of kind Image"),

@@ -132,8 +132,8 @@ def test_nothing_is_wrong() -> None:
         (
             "kind: DataStore",
             "kind: Datastore",
-            'a.yaml:25: Datastore imaging: kind: "Datastore" is none of Algorithm, AlgorithmJob, DataStore; '
-            "did you mean DataStore?",
+            'a.yaml:25: Datastore imaging: kind: "Datastore" is none of Algorithm, AlgorithmJob, ImageImport, '
+            "DataStore; did you mean DataStore?",
         ),
         ("name: imaging}\nspec", "name: Imaging}\nspec", '"Imaging" is no name for an object'),
         ("metadata: {name: lesions}", "metadata: {}", "metadata.name: it is needed and not there"),
@@ -143,6 +143,37 @@ def test_findings(was: str, becomes: str, says: str) -> None:
     assert ALL.count(was) == 1
     found = lint(ALL.replace(was, becomes))
     assert any(says in each for each in found), found
+
+
+IMPORT = """\
+---
+apiVersion: algorithm-operator.dev/v1alpha1
+kind: ImageImport
+metadata: {name: series-1}
+spec:
+  source: {name: imaging, paths: [series/]}
+"""
+
+
+@pytest.mark.parametrize(
+    ("was", "becomes", "says"),
+    [
+        ("series/", "../series/", "a path is relative to the root of the DataStore"),
+        ("[series/]}", "[series/]}\n  kind: Float", "ImageImport series-1: spec.kind: "),
+    ],
+    ids=["path", "kind"],
+)
+def test_an_import(was: str, becomes: str, says: str) -> None:
+    assert lint(IMPORT) == []
+    found = lint(IMPORT.replace(was, becomes))
+    assert any(says in each for each in found), found
+
+
+def test_an_input_that_an_import_makes() -> None:
+    image = "store: {name: imaging, paths: [a.mha]}"
+    assert lint(ALL.replace(image, "imageImport: {name: series-1}")) == []
+    (found,) = lint(ALL.replace("value: 0.5", "imageImport: {name: series-1}"))
+    assert 'import "series-1" makes an image, which is no input of kind "Float"' in found
 
 
 def test_everything_is_said_at_once() -> None:

@@ -11,13 +11,13 @@ from algorithm_operator.cli.lint import schema
 from algorithm_operator.cli.lint.check import check
 from algorithm_operator.cli.lint.findings import Finding
 from algorithm_operator.cli.lint.manifests import Manifest
-from tests.crd.conftest import Object, algorithm, datastore, job
+from tests.crd.conftest import Object, algorithm, datastore, imageimport, job
 from tests.crd.test_accepted import *  # noqa: F403
-from tests.crd.test_refused import ALGORITHM, DATASTORE, JOB, Spoil, given
+from tests.crd.test_refused import ALGORITHM, DATASTORE, IMPORT, JOB, Spoil, given
 
-__all__ = ["algorithm", "datastore", "job"]
+__all__ = ["algorithm", "datastore", "imageimport", "job"]
 
-NAMES = [("job", 50), ("algorithm", 63), ("datastore", 63)]
+NAMES = [("job", 50), ("algorithm", 63), ("datastore", 63), ("imageimport", 63)]
 
 
 def findings(body: Object) -> list[Finding]:
@@ -46,7 +46,12 @@ def server() -> Lint:
 
 REFUSED = {
     f"{kind}: {name}": (kind, *row)
-    for kind, table in (("algorithm", ALGORITHM), ("job", JOB), ("datastore", DATASTORE))
+    for kind, table in (
+        ("algorithm", ALGORITHM),
+        ("job", JOB),
+        ("datastore", DATASTORE),
+        ("imageimport", IMPORT),
+    )
     for name, row in table.items()
 }
 

@@ -6,6 +6,7 @@ import pytest
 
 from algorithm_operator.api.algorithm import AlgorithmSpec
 from algorithm_operator.api.datastore import DataStoreSpec
+from algorithm_operator.api.imageimport import ImageImportStatus
 from algorithm_operator.api.job import AlgorithmJobSpec, AlgorithmJobStatus
 from algorithm_operator.api.reasons import Reason
 from algorithm_operator.contract.accept import Accepted, accept
@@ -50,6 +51,7 @@ def settle(
     algorithm_spec: AlgorithmSpec = BRAIN,
     stores: dict[str, DataStoreSpec] | None = None,
     jobs: dict[str, AlgorithmJobStatus] | None = None,
+    imports: dict[str, ImageImportStatus] | None = None,
 ) -> Accepted | Refused | Waiting:
     return accept(
         job="case-001",
@@ -57,6 +59,7 @@ def settle(
         algorithm_spec=algorithm_spec,
         stores=STORES if stores is None else stores,
         jobs=jobs or {},
+        imports=imports or {},
         namespace="imaging",
     )
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from algorithm_operator.api.imageimport import ImageImportStatus
 from algorithm_operator.api.job import AlgorithmJobStatus
 from algorithm_operator.api.reasons import Reason
 from algorithm_operator.api.run import RunInput
@@ -65,6 +66,68 @@ def test_it_is_waited_for(jobs: dict[str, AlgorithmJobStatus], says: str) -> Non
     assert isinstance(waiting, Waiting)
     assert waiting.reason is Reason.INPUT_PENDING
     assert says in waiting.message
+
+
+TAKES_IMPORT = {"slug": "t1-mri", "imageImport": {"name": "series"}}
+IMPORTED: dict[str, Any] = {
+    "store": "results",
+    "path": "imports/series/uid/uid.mha",
+    "bytes": 9,
+    "sha256": SHA,
+    "name": "series",
+    "format": "MHD",
+    "geometry": {
+        "size": [1, 1],
+        "spacing": [1, 1],
+        "origin": [0, 0],
+        "direction": [1, 0, 0, 1],
+        "pixelType": "uint8",
+    },
+}
+
+
+def importing(state: str | None, **more: Any) -> ImageImportStatus:
+    """Of import `series`."""
+    return ImageImportStatus.model_validate({"state": state, **more})
+
+
+def test_an_image_is_fixed_as_the_status_of_its_import_says() -> None:
+    done = importing("Succeeded", image=IMPORTED)
+    accepted = settle(job(TAKES_IMPORT, SMOOTHING_GIVEN, **TO_RESULTS), imports={"series": done})
+    assert isinstance(accepted, Accepted)
+    assert accepted.inputs == (
+        RunInput(slug="t1-mri", image_import="series", store="results", path=IMPORTED["path"], sha256=SHA),
+    )
+
+
+@pytest.mark.parametrize(
+    ("imports", "says"),
+    [
+        ({}, 'Input "t1-mri" waits for import "series": there is no such ImageImport in namespace imaging'),
+        ({"series": importing(None)}, "it is Pending."),
+        ({"series": importing("Importing")}, "it is Importing."),
+    ],
+    ids=["no such import", "not looked at", "under way"],
+)
+def test_an_import_is_waited_for(imports: dict[str, ImageImportStatus], says: str) -> None:
+    waiting = settle(job(TAKES_IMPORT, SMOOTHING_GIVEN, **TO_RESULTS), imports=imports)
+    assert isinstance(waiting, Waiting)
+    assert waiting.reason is Reason.INPUT_PENDING
+    assert says in waiting.message
+
+
+def test_an_import_that_failed_refuses_the_job_in_its_own_words() -> None:
+    failed = importing("Failed", message="The files are not one image.")
+    refused = settle(job(TAKES_IMPORT, SMOOTHING_GIVEN, **TO_RESULTS), imports={"series": failed})
+    assert isinstance(refused, Refused)
+    assert refused.message.endswith('import "series" failed: The files are not one image.')
+
+
+def test_an_image_is_no_number() -> None:
+    given = {"slug": "smoothing", "imageImport": {"name": "series"}}
+    refused = settle(job(MRI_GIVEN, given, **TO_RESULTS), imports={"series": importing("Importing")})
+    assert isinstance(refused, Refused)
+    assert 'makes an image, which is no input of kind "Float"' in refused.message
 
 
 def test_what_its_owner_must_change_comes_first() -> None:

@@ -75,6 +75,7 @@ class Cluster:
     requests: list[tuple[str, str]] = field(default_factory=list)
     created: list[Body] = field(default_factory=list)
     logs: dict[tuple[str, str], bytes] = field(default_factory=dict)
+    managed: dict[tuple[str, str], set[str]] = field(default_factory=dict)
     log_fault: web.Response | None = None
     admission: Admission | None = None
     url: str = ""
@@ -200,10 +201,24 @@ class Cluster:
                 return status(422, "Invalid", "the job has ended: its state and reason do not change")
             if len(after.get("message") or "") > 1024:
                 return status(422, "Invalid", "status.message: Too long: may not be more than 1024 bytes")
-            fresh = {**known, "status": after}
+            fresh = {
+                **known,
+                "status": self._applied(path, request.query.get("fieldManager", ""), before, after),
+            }
         else:
             fresh = {**known, "spec": {**known.get("spec", {}), **patch.get("spec", {})}}
         return _json(known if fresh == known else self._store(path, fresh))
+
+    def _applied(self, path: str, manager: str, before: Body, after: Body) -> Body:
+        """A status as server-side apply leaves it: what other managers have written stays."""
+        others = {
+            field
+            for (where, who), fields in self.managed.items()
+            if where == path and who != manager
+            for field in fields
+        }
+        self.managed[path, manager] = set(after)
+        return {**{field: value for field, value in before.items() if field in others}, **after}
 
     def _apply_anew(self, path: str, body: Body) -> web.Response:
         if self.admission is not None and (refused := self.admission(body)) is not None:

@@ -8,8 +8,9 @@ import pytest
 from algorithm_operator.contract.fetching import MAX_CA_BYTES
 from algorithm_operator.contract.plan import Target
 from algorithm_operator.controller import config
-from algorithm_operator.controller.config import ConfigError, load
+from algorithm_operator.controller.config import load
 from algorithm_operator.core.settings import GpuType
+from algorithm_operator.kube.environment import ConfigError
 
 REQUIRED = {"AO_NAMESPACE": "ops", "AO_STEPS_IMAGE": "r/steps@sha256:1"}
 DOCUMENT = Path(__file__).parents[3] / "docs" / "configuration.md"
@@ -48,7 +49,7 @@ def test_everything() -> None:
             "AO_CANARY_PORT": "9",
             "AO_ISOLATION_STRICT": "False",
             "AO_ISOLATION_MANAGE_POLICY": "false",
-            "AO_STEPS_RESOURCES": '{"stage": {"cpu": "1", "memory": "1Gi"}}',
+            "AO_STEPS_RESOURCES": '{"stage": {"cpu": "1", "memory": "1Gi"}, "import": {"cpu": "2", "memory": "8Gi"}}',
             "AO_DNS_SERVERS": "10.96.0.10,fd00::a",
             "AO_LEASE_NAME": "lead",
             "AO_LOG_LEVEL": "debug",
@@ -66,6 +67,7 @@ def test_everything() -> None:
     assert not settings.manage_policy
     assert (pods.isolation_strict, pods.pull_failure_seconds) == (False, 30)
     assert pods.stage_resources == {"cpu": "1", "memory": "1Gi"}
+    assert pods.import_resources == {"cpu": "2", "memory": "8Gi"}
     assert pods.collect_resources == {"cpu": "500m", "memory": "512Mi"}
     assert pods.extra_tolerations == [{"operator": "Exists"}]
     assert (settings.lease_name, settings.log_level) == ("lead", "DEBUG")
@@ -111,7 +113,9 @@ def test_a_wrong_variable_is_named(variable: str, value: str, why: str) -> None:
 def test_every_variable_is_documented() -> None:
     source = Path(config.__file__).read_text(encoding="utf-8")
     read = set(re.findall(r'"(AO_[A-Z_]+)"', source))
-    documented = set(re.findall(r"^\| `(AO_[A-Z_]+)` \|", DOCUMENT.read_text(encoding="utf-8"), re.MULTILINE))
+    documented = set(
+        re.findall(r"^\| `(AO_(?!GATEWAY)[A-Z_]+)` \|", DOCUMENT.read_text(encoding="utf-8"), re.MULTILINE)
+    )
     assert read == documented
     assert len(read) > 10
 

@@ -7,8 +7,8 @@ import orjson
 import pytest
 
 from algorithm_operator.controller.health import HealthServer
-from algorithm_operator.controller.logs import JsonFormatter
 from algorithm_operator.controller.metrics import Metrics
+from algorithm_operator.kube.logs import JsonFormatter
 from tests.unit.controller.test_canary import free_port
 
 

@@ -156,7 +156,7 @@ async def test_fill_and_prune(api: FakeApi, context: Context) -> None:
         await context.client.create(PODS, "ns", body)
     # The small server knows one path only: the cluster-wide list is served below it.
     api.objects = {path.replace("/namespaces/ns", ""): body for path, body in api.objects.items()}
-    for plural in ("algorithms", "algorithmjobs", "datastores"):
+    for plural in ("algorithms", "algorithmjobs", "datastores", "imageimports"):
         api.objects[f"/apis/algorithm-operator.dev/v1alpha1/{plural}/x"] = {
             "metadata": algorithm("x")["metadata"]
         }

@@ -5,8 +5,7 @@ import logging
 import pytest
 
 from algorithm_operator.controller import __main__ as process
-from algorithm_operator.controller import logs
-from algorithm_operator.kube import connection
+from algorithm_operator.kube import connection, logs
 
 
 def test_a_wrong_environment_is_told_in_one_line(

@@ -93,6 +93,13 @@ STORES = {
     "cases": DataStoreSpec.model_validate({"persistentVolumeClaim": {"claimName": "cases"}}),
     "results": DataStoreSpec.model_validate({"persistentVolumeClaim": {"claimName": "results"}, "gid": 2000}),
 }
+IMPORT: dict[str, Any] = {
+    "metadata": {"namespace": "imaging", "name": "series-1", "uid": "import-uid", "generation": 1},
+    "spec": {
+        "source": {"name": "cases", "paths": ["series/", "extra $(HOME)/one.dcm"]},
+        "outputStore": {"name": "results"},
+    },
+}
 POLICY: dict[str, Any] = {
     "metadata": {"name": "algorithm-operator-deny-all"},
     "spec": {

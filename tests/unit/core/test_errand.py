@@ -15,11 +15,12 @@ from algorithm_operator.api.text import shown
 from algorithm_operator.contract.fetching import Endpoint, Order
 from algorithm_operator.core import names
 from algorithm_operator.core.errand import Ended, Trouble, outcome, same_question, tampered
+from algorithm_operator.core.importpod import import_pod
 from algorithm_operator.core.inspectpod import inspect_pod
 from algorithm_operator.core.policies import is_closed
 from algorithm_operator.core.userpod import user_pod
-from algorithm_operator.core.world import Algorithm
-from tests.unit.core.builders import ALGORITHM, DIGEST, POLICY, SETTINGS
+from algorithm_operator.core.world import Algorithm, Import
+from tests.unit.core.builders import ALGORITHM, DIGEST, IMPORT, POLICY, SETTINGS, STORES
 
 Body = dict[str, Any]
 ORDER = Order(
@@ -36,12 +37,14 @@ def algorithm(**spec: Any) -> Algorithm:
 
 
 def made(kind: str, of: Algorithm | None = None) -> Body:
+    if kind == "import":
+        return import_pod(Import.of(IMPORT), 1, "results", STORES, SETTINGS)
     of = of or algorithm()
     image = ResolvedImage(reference="r.example/a:1", digest=DIGEST, user="user")
     return inspect_pod(of, ORDER, 1, SETTINGS) if kind == "inspect" else user_pod(of, image, SETTINGS)
 
 
-@pytest.mark.parametrize("kind", ["inspect", "user"])
+@pytest.mark.parametrize("kind", ["inspect", "user", "import"])
 def test_they_are_as_closed_as_a_pod_of_a_job(kind: str) -> None:
     body = made(kind)
     spec = body["spec"]
@@ -59,9 +62,10 @@ def test_they_are_as_closed_as_a_pod_of_a_job(kind: str) -> None:
             "readOnlyRootFilesystem": True,
         }
         assert container["resources"]["limits"]["memory"]
-    assert is_closed([POLICY], body["metadata"]["labels"]) == (kind == "user")
+    assert is_closed([POLICY], body["metadata"]["labels"]) == (kind != "inspect")
     (owner,) = body["metadata"]["ownerReferences"]
-    assert (owner["kind"], owner["uid"], owner["controller"]) == ("Algorithm", "algo-uid", True)
+    whose = ("ImageImport", "import-uid") if kind == "import" else ("Algorithm", "algo-uid")
+    assert (owner["kind"], owner["uid"], owner["controller"]) == (*whose, True)
 
 
 def test_the_pod_with_credentials_runs_nothing_of_the_image_and_the_other_has_none() -> None:
@@ -137,6 +141,15 @@ def test_what_was_changed_is_named() -> None:
         lambda b: at(b, (*container, "env"))[-1].update(value="{}")
     )
     assert "container x was added" in changed(lambda b: b["spec"]["containers"].append({"name": "x"}))
+
+
+def test_a_time_that_is_over_is_told_in_seconds() -> None:
+    status = {"phase": "Failed", "reason": "DeadlineExceeded", "message": "the kubelet's words"}
+    found = outcome(
+        {"metadata": {"name": "p"}, "spec": {"activeDeadlineSeconds": 600}, "status": status}, "user"
+    )
+    assert isinstance(found, Trouble)
+    assert "it was not done within its time limit of 600 s" in found.message
 
 
 ENDED: Body = {"exitCode": 0, "startedAt": "2026-11-22T12:00:00Z", "message": "m"}

@@ -17,9 +17,10 @@ from algorithm_operator.api.datastore import DataStoreSpec
 from algorithm_operator.api.run import RunModel, RunSnapshot
 from algorithm_operator.contract.plan import Plan
 from algorithm_operator.core import attempt, names, pods, quantity, seal
+from algorithm_operator.core.importpod import import_pod
 from algorithm_operator.core.storepod import store_pod
-from algorithm_operator.core.world import Job
-from tests.unit.core.builders import DIGEST, JOB, SETTINGS, STORES, TARGETS, run
+from algorithm_operator.core.world import Import, Job
+from tests.unit.core.builders import DIGEST, IMPORT, JOB, SETTINGS, STORES, TARGETS, run
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -94,6 +95,7 @@ def built() -> dict[str, Any]:
                 settings=SETTINGS,
             ),
         ),
+        ("import-pod", import_pod(Import.of(IMPORT), 2, "results", STORES, SETTINGS)),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

@@ -70,6 +70,7 @@ def _refusal(
         algorithm_spec=algorithm,
         stores=stores,
         jobs={},
+        imports={},
         namespace=each.namespace,
     )
     return answer.message if isinstance(answer, Refused) else None

@@ -5,9 +5,22 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import JSON, DateTime, ForeignKey, Index, String, Text, TypeDecorator, UniqueConstraint
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    DateTime,
+    ForeignKey,
+    Index,
+    MetaData,
+    String,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+
+from algorithm_operator.gateway.shapes import UploadStatus
 
 PK = String(36)
 NAME = String(253)
@@ -29,9 +42,19 @@ class Moment(TypeDecorator[datetime]):
 class Base(DeclarativeBase):
     """Every table."""
 
+    # Later migrations can name a constraint only if it has a name.
+    metadata = MetaData(
+        naming_convention={
+            "pk": "%(table_name)s_pk",
+            "fk": "%(table_name)s_%(column_0_name)s_fk",
+            "uq": "%(table_name)s_%(column_0_N_name)s_unique",
+            "ix": "%(table_name)s_%(column_0_name)s",
+        }
+    )
+
 
 class Upload(Base):
-    """A file that somebody sends. `path` is below the root of DataStore `store`, once it is complete."""
+    """A file that somebody sends to DataStore `store`. It is open while it is Initialized and has no `path`."""
 
     __tablename__ = "uploads"
     __table_args__ = (Index("uploads_of_somebody", "namespace", "username", "created"),)
@@ -42,12 +65,12 @@ class Upload(Base):
     filename: Mapped[str] = mapped_column(String(128))
     multipart_id: Mapped[str] = mapped_column(String(64))
     """`s3_upload_id` in the API."""
-    status: Mapped[str] = mapped_column(String(16))
-    """Pending, Initialized, Completed or Aborted."""
+    status: Mapped[UploadStatus] = mapped_column(String(16))
     created: Mapped[datetime] = mapped_column(Moment)
     store: Mapped[str] = mapped_column(NAME)
     path: Mapped[str | None] = mapped_column(String(1024))
-    size: Mapped[int | None]
+    """Of the whole file, below the store's root. It is set before the parts are joined, and fixes which they are."""
+    size: Mapped[int | None] = mapped_column(BigInteger)
     sha256: Mapped[str | None] = mapped_column(String(64))
     used_by: Mapped[str | None] = mapped_column(String(128))
     """`job/PK`, `session/PK` or `item/PK`: it is kept from then on, and cannot be used by another."""
@@ -64,7 +87,9 @@ class UploadPart(Base):
     upload_id: Mapped[str] = mapped_column(ForeignKey("uploads.id", ondelete="CASCADE"), primary_key=True)
     number: Mapped[int] = mapped_column(primary_key=True)
     etag: Mapped[str] = mapped_column(String(80))
-    size: Mapped[int]
+    size: Mapped[int] = mapped_column(BigInteger)
+    path: Mapped[str] = mapped_column(String(1024))
+    """Of this very content: a part that is sent again has another one, so that a part's ETag always fits its bytes."""
     modified: Mapped[datetime] = mapped_column(Moment)
 
 
@@ -100,7 +125,7 @@ class Image(Base):
     name: Mapped[str] = mapped_column(String(255))
     store: Mapped[str] = mapped_column(NAME)
     path: Mapped[str] = mapped_column(String(1024))
-    size: Mapped[int]
+    size: Mapped[int] = mapped_column(BigInteger)
     sha256: Mapped[str] = mapped_column(String(64))
     geometry: Mapped[dict[str, Any]] = mapped_column(JSON)
     """`api.job.ImageGeometry` as written in a status."""

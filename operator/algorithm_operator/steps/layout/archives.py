@@ -28,6 +28,7 @@ def lay_out(layout: Layout, socket: PlannedSocket, sources: Sequence[Source]) ->
     folder = os.path.dirname(layout.folder.place(socket.relative_path))
     size = Bounds(settings.max_entries, settings.max_depth, settings.max_archive_bytes)
     found = read(
+        layout,
         socket,
         sources,
         lambda: _unpack(source.descriptor, folder, size),

@@ -26,7 +26,12 @@ def lay_out(layout: Layout, socket: PlannedSocket, sources: Sequence[Source]) ->
     """
     files = [Given(source.path, source.descriptor, source.size) for source in sources]
     found = read(
-        socket, sources, lambda: _instances(files), bounds(layout, sources), before=formats.preload_dicom
+        layout,
+        socket,
+        sources,
+        lambda: _instances(files),
+        bounds(layout, sources),
+        before=formats.preload_dicom,
     )
     if "unreadable" in found:
         raise bad_input(socket.slug, found["unreadable"])

@@ -35,6 +35,7 @@ def check(layout: Layout, socket: PlannedSocket, sources: Sequence[Source]) -> S
         why = f"{source} is not named as a {socket.kind} is; its name must end with {' or '.join(suffixes)}."
         raise bad_input(socket.slug, why)
     problem = read(
+        layout,
         socket,
         sources,
         lambda: filetypes.problem(socket.kind, source.descriptor, source.size),

@@ -43,6 +43,7 @@ def lay_out(layout: Layout, socket: PlannedSocket, sources: Sequence[Source]) ->
     where = layout.folder.place(target + MHA)
     with tempfile.TemporaryDirectory(dir=layout.scratch) as scratch:
         found = read(
+            layout,
             socket,
             sources,
             lambda: _convert(files, limit, scratch, where),
@@ -50,9 +51,9 @@ def lay_out(layout: Layout, socket: PlannedSocket, sources: Sequence[Source]) ->
             before=lambda: formats.preload(files),
         )
     if "unreadable" in found:
-        raise bad_input(socket.slug, found["unreadable"])
+        raise bad_input(socket.slug, found["unreadable"], [files[number].name for number in found["files"]])
     if "unwritten" in found:
-        raise try_again(f'Input "{socket.slug}": {found["unwritten"]}')
+        raise try_again(found["unwritten"], socket.slug)
     geometry = images.geometry(found["geometry"])
     if problem := socket_images.colour_problem(geometry):
         raise bad_input(socket.slug, f"{described(sources)} {problem}.")
@@ -63,6 +64,7 @@ def lay_out(layout: Layout, socket: PlannedSocket, sources: Sequence[Source]) ->
     return Laid(
         record(socket, sources, stored, image=geometry, conversion=conversion),
         StagedInput(socket, image=StagedImage(pk=pk, name=image_name(sources))),
+        path,
     )
 
 
@@ -84,6 +86,7 @@ def _judge(layout: Layout, socket: PlannedSocket, sources: Sequence[Source], pat
     limit, suffix = layout.settings.max_image_bytes, os.path.splitext(path)[1]
     with layout.folder.opened(path) as descriptor:
         found = read(
+            layout,
             socket,
             sources,
             lambda: socket_images.inspect(socket, descriptor, suffix, limit),
@@ -102,7 +105,7 @@ def _convert(files: Sequence[Given], max_voxel_bytes: int, scratch: str, target:
         kept = found.image if isinstance(found.image, Kept) else None
         geometry = kept.geometry if kept is not None else _write(found, files, target, max_voxel_bytes)
     except Unreadable as error:
-        return {"unreadable": str(error)}
+        return {"unreadable": str(error), "files": [files.index(file) for file in error.files]}
     except writing.UnwrittenError as error:
         return {"unwritten": str(error)}
     is_whole = kept is not None and not kept.header

@@ -25,20 +25,24 @@ _FEW_FILES = 256
 
 @dataclass(frozen=True, slots=True)
 class Laid:
-    """One input as it lies in /input."""
+    """One input as it lies in /input; `path`: of an image, the file below it."""
 
     record: ManifestInput
     told: StagedInput
+    path: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """What every form of input needs. `scratch` is a folder for the time of one input; `job`: the job's uid."""
+    """What every form of input needs. `scratch` is a folder for the time of one input; `job`: the job's uid; `memory`:
+    what an image may be too large for, in words.
+    """
 
     folder: InputFolder
     settings: StepSettings
     scratch: str
     job: str
+    memory: str = "the memory that the Algorithm has (spec.resources.memory)"
 
 
 def record(socket: PlannedSocket, sources: Sequence[Source], stored: Stored, **more: Any) -> ManifestInput:
@@ -83,6 +87,7 @@ def bounds(layout: Layout, sources: Sequence[Source], file_bytes: int = 0) -> sa
 
 
 def read(
+    layout: Layout,
     socket: PlannedSocket,
     sources: Sequence[Source],
     function: Callable[[], Any],
@@ -100,13 +105,15 @@ def read(
     outcome = sandbox.run(function, limit, before=before, descriptors=descriptors)
     if outcome.ending is sandbox.Ending.DONE:
         return outcome.value
-    raise _failed(socket, described(sources), outcome, limit)
+    raise _failed(layout, socket, described(sources), outcome, limit)
 
 
-def _failed(socket: PlannedSocket, what: str, outcome: sandbox.Outcome, limit: sandbox.Bounds) -> StepError:
+def _failed(
+    layout: Layout, socket: PlannedSocket, what: str, outcome: sandbox.Outcome, limit: sandbox.Bounds
+) -> StepError:
     match outcome.ending:
         case sandbox.Ending.OUT_OF_MEMORY:
-            why = "is too large to process with the memory that the Algorithm has (spec.resources.memory)"
+            why = f"is too large to process with {layout.memory}"
         case sandbox.Ending.TIMED_OUT:
             why = f"could not be read within {limit.seconds:g} seconds; write it in a simpler form"
         case _:

@@ -71,7 +71,7 @@ def _images(files: Sequence[Given]) -> list[Header]:
     """The headers of all files; every one is an image, but for a DICOMDIR, which is left out."""
     other = [given for given in files if not is_dicom(given.descriptor)]
     if other:
-        raise Unreadable(f"{_listed(other)}: no DICOM, which has DICM after 128 bytes; leave it out.")
+        raise Unreadable(f"{_listed(other)}: no DICOM, which has DICM after 128 bytes; leave it out.", other)
     headers = []
     for given in files:
         with naming(given):
@@ -82,9 +82,8 @@ def _images(files: Sequence[Given]) -> list[Header]:
     blank = [header for header in headers if header.pixels is None]
     if blank:
         kinds = ", ".join(sorted({header.words for header in blank})[:_LISTED])
-        raise Unreadable(
-            f"{_listed([header.given for header in blank])}: no image but {kinds}, without pixels."
-        )
+        files = [header.given for header in blank]
+        raise Unreadable(f"{_listed(files)}: no image but {kinds}, without pixels.", files)
     return headers
 
 

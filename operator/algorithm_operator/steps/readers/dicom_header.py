@@ -122,7 +122,7 @@ def naming(given: Given) -> Iterator[None]:
     try:
         yield
     except Unreadable as error:
-        raise Unreadable(f"{given}: {error}") from None
+        raise Unreadable(f"{given}: {error}", [given]) from None
 
 
 def is_dicom(descriptor: int) -> bool:

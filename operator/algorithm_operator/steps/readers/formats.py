@@ -29,12 +29,12 @@ def read(files: Sequence[Given], max_voxel_bytes: int, folder: str) -> Read:
     if not found:
         raise Unreadable(f"{named(files)}: no image in a format that is read, which are {TAKEN}.")
     if len(found) > 1:
-        raise Unreadable(f"an input is exactly one image, but these are {len(found)}: {named(found)}.")
+        raise Unreadable(f"an input is exactly one image, but these are {len(found)}: {named(found)}.", found)
     (image,) = found
     if _ends(image, HEADER):
         return kept.read_mhd(files, max_voxel_bytes)
     if others := [file for file in files if file is not image]:
-        raise Unreadable(f"{image} is one image in one file, but beside it lies {named(others)}.")
+        raise Unreadable(f"{image} is one image in one file, but beside it lies {named(others)}.", others)
     reader = next(reader for suffix, reader in _ONE_FILE.items() if _ends(image, suffix))
     return reader(image, max_voxel_bytes, folder)
 

@@ -52,7 +52,7 @@ def _read(file: Given, reader: str, name: str) -> Any:
     except RuntimeError as error:
         if "allocat" in str(error):
             raise MemoryError from error
-        raise Unreadable(f"{file}: SimpleITK cannot read it ({_why(error, name)}).") from None
+        raise Unreadable(f"{file}: SimpleITK cannot read it ({_why(error, name)}).", [file]) from None
     finally:
         os.unlink(name)
 

@@ -28,7 +28,7 @@ def read_mha(file: Given, max_voxel_bytes: int) -> Read:
         header = images.read_header(file.descriptor, max_voxel_bytes)
         images.check_stored(file.descriptor, header)
     except MetaImageError as error:
-        raise Unreadable(f"{file}: {error}") from None
+        raise Unreadable(f"{file}: {error}", [file]) from None
     return Read(Kept(file, ".mha", header.geometry), "MetaImage", _READER)
 
 
@@ -54,7 +54,7 @@ def read_mhd(files: Sequence[Given], max_voxel_bytes: int) -> Read:
         if parsed.compressed:
             metaimage.read_voxels(data.descriptor, replace(parsed, offset=0), data.size, lambda _: None)
     except MetaImageError as error:
-        raise Unreadable(f"{header_file}: {error}") from None
+        raise Unreadable(f"{header_file}: {error}", [header_file]) from None
     kept = Kept(data, ".mha", parsed.geometry, header)
     return Read(kept, "MetaImage", _READER, ("the voxels of a second file were put under the header",))
 
@@ -69,5 +69,5 @@ def read_tiff(file: Given, max_voxel_bytes: int) -> Read:
             lambda count, offset: os.pread(file.descriptor, count, offset), file.size, max_voxel_bytes
         )
     except TiffError as error:
-        raise Unreadable(f"{file}: {error}") from None
+        raise Unreadable(f"{file}: {error}", [file]) from None
     return Read(Kept(file, ".tif", header.geometry), "TIFF", _READER)

@@ -57,9 +57,9 @@ def read_header(file: Given, max_voxel_bytes: int) -> Header:
         room = file.size * MAX_INFLATION if compressed else file.size
         return parse(start, room, max_voxel_bytes)
     except (OSError, EOFError, zlib.error):
-        raise Unreadable(f"{file}: its gzip data are damaged.") from None
+        raise Unreadable(f"{file}: its gzip data are damaged.", [file]) from None
     except Unreadable as error:
-        raise Unreadable(f"{file}: {error}") from None
+        raise Unreadable(f"{file}: {error}", [file]) from None
 
 
 def check_whole(file: Given, header: Header) -> None:
@@ -76,7 +76,7 @@ def check_whole(file: Given, header: Header) -> None:
         except (OSError, EOFError, zlib.error):
             pass
     if wanted > 0:
-        raise Unreadable(f"{file}: its gzip data are damaged, or end before the last voxel.")
+        raise Unreadable(f"{file}: its gzip data are damaged, or end before the last voxel.", [file])
 
 
 def parse(start: bytes, room: int, max_voxel_bytes: int) -> Header:

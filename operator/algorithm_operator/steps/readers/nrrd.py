@@ -51,7 +51,7 @@ def read_header(file: Given, max_voxel_bytes: int) -> Header:
     try:
         return parse(os.pread(file.descriptor, MAX_HEADER, 0), file.size, max_voxel_bytes)
     except Unreadable as error:
-        raise Unreadable(f"{file}: {error}") from None
+        raise Unreadable(f"{file}: {error}", [file]) from None
 
 
 def parse(start: bytes, file_bytes: int, max_voxel_bytes: int) -> Header:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,14 @@ from algorithm_operator.api.text import quoted
 
 
 class Unreadable(ValueError):  # noqa: N818 - it is what the files are, and no fault of ours
-    """The files are not one image that can be staged; the message is for their owner and safe to show."""
+    """The files are not one image that can be staged; the message is for their owner and safe to show.
+
+    `files`: those that it is about; none: all of them.
+    """
+
+    def __init__(self, message: str, files: Sequence[Given] = ()) -> None:
+        super().__init__(message)
+        self.files = tuple(files)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,164 @@
+"""algorithms/ and algorithms/images/: what can be run here."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from statistics import fmean
+from typing import Any
+from uuid import UUID
+
+from fastapi import APIRouter, Response
+
+from algorithm_operator.api.conditions import ConditionType, find, rfc3339
+from algorithm_operator.core.admission import not_ready
+from algorithm_operator.core.world import Algorithm
+from algorithm_operator.gateway import shapes
+from algorithm_operator.gateway.answers import Window, Windowed, answer
+from algorithm_operator.gateway.catalogue import algorithms, interface_shape
+from algorithm_operator.gateway.context import Caller, Calling, Gateway
+from algorithm_operator.gateway.errors import not_found
+from algorithm_operator.gateway.identity import Resource, Verb
+from algorithm_operator.gateway.jobids import algorithm_image_pk
+from algorithm_operator.kube.resources import ALGORITHM_JOBS
+
+router = APIRouter(tags=["algorithms"])
+_BASE = "/{namespace}/api/v1/algorithms"
+
+
+@router.get(f"{_BASE}/", response_model=shapes.Page[shapes.Algorithm])
+async def list_algorithms(caller: Calling, window: Windowed, slug: str | None = None) -> Response:
+    """The Algorithms of the namespace; `slug` is the name of one."""
+    chosen, count = _part(await _visible(caller, slug), window)
+    seconds = await _durations(caller.gateway, caller.namespace) if chosen else {}
+    return window.page([_shape(caller, each, seconds.get(each.name)) for each in chosen], count)
+
+
+@router.get(f"{_BASE}/images/", response_model=shapes.Page[shapes.AlgorithmImage])
+async def list_images(caller: Calling, window: Windowed) -> Response:
+    """The images that the Algorithms run now."""
+    chosen, count = _part(await _visible(caller), window)
+    return window.page([_image_shape(caller, each) for each in chosen], count)
+
+
+@router.get(f"{_BASE}/images/{{pk:uuid}}/", response_model=shapes.AlgorithmImage)
+async def get_image(caller: Calling, pk: UUID) -> Response:
+    """The image of an Algorithm, by digest; also one that only earlier jobs have run."""
+    for each in await algorithms(caller.gateway, caller.namespace):
+        image = _image_shape(caller, each)
+        if image.pk == str(pk):
+            await caller.rights.see(Resource.ALGORITHMS, each.name)
+            return answer(image)
+    return answer(await _earlier_image(caller, str(pk)))
+
+
+@router.get(f"{_BASE}/{{pk:uuid}}/", response_model=shapes.Algorithm)
+async def get_algorithm(caller: Calling, pk: UUID) -> Response:
+    """One Algorithm."""
+    found = next((x for x in await algorithms(caller.gateway, caller.namespace) if x.uid == str(pk)), None)
+    if found is None:
+        raise not_found()
+    await caller.rights.see(Resource.ALGORITHMS, found.name)
+    seconds = await _durations(caller.gateway, caller.namespace)
+    return answer(_shape(caller, found, seconds.get(found.name)))
+
+
+async def _visible(caller: Caller, name: str | None = None) -> list[Algorithm]:
+    """Those that the caller may see, or the one of that name: the right to get a single one is enough for it."""
+    verb = Verb.LIST if name is None else Verb.GET
+    if not await caller.rights.may(verb, Resource.ALGORITHMS, name):
+        return []
+    found = await algorithms(caller.gateway, caller.namespace)
+    return found if name is None else [each for each in found if each.name == name]
+
+
+def _part(found: list[Algorithm], window: Window) -> tuple[list[Algorithm], int]:
+    return found[window.offset : window.offset + window.limit], len(found)
+
+
+def _shape(caller: Caller, algorithm: Algorithm, seconds: float | None) -> shapes.Algorithm:
+    interfaces = [interface_shape(each, algorithm.namespace) for each in algorithm.spec.interfaces]
+    url = caller.urls.algorithm(algorithm.uid)
+    return shapes.Algorithm(
+        api_url=url,
+        url=url,
+        description=algorithm.spec.description or "",
+        pk=algorithm.uid,
+        title=algorithm.spec.title or algorithm.name,
+        slug=algorithm.name,
+        average_duration=seconds,
+        interfaces=interfaces,
+        inputs=interfaces[0].inputs,
+        outputs=interfaces[0].outputs,
+    )
+
+
+def _image_shape(caller: Caller, algorithm: Algorithm) -> shapes.AlgorithmImage:
+    image, ready = algorithm.status.image, find(algorithm.status.conditions, ConditionType.READY)
+    why_not = not_ready(algorithm)
+    refused = ready is not None and ready.status == "False"
+    return _image(
+        caller,
+        algorithm.uid,
+        digest=image.digest if image is not None else None,
+        reference=image.reference if image is not None else algorithm.spec.image.reference,
+        created=rfc3339(algorithm.created_at) if algorithm.created_at is not None else "",
+        status="Completed" if why_not is None else "Failed" if refused else "Started",
+    )
+
+
+def _image(
+    caller: Caller, uid: str, *, digest: str | None, reference: str, created: str, status: str
+) -> shapes.AlgorithmImage:
+    pk = algorithm_image_pk(uid, digest)
+    url = caller.urls.algorithm_image(pk)
+    return shapes.AlgorithmImage(
+        pk=pk,
+        url=url,
+        api_url=url,
+        algorithm=caller.urls.algorithm(uid),
+        created=created,
+        import_status=status,
+        image=f"{reference.split('@')[0]}@{digest}" if digest is not None else None,
+    )
+
+
+async def _earlier_image(caller: Caller, pk: str) -> shapes.AlgorithmImage:
+    jobs, _ = await caller.gateway.cluster.list(ALGORITHM_JOBS, caller.namespace)
+    for job in jobs:
+        run: dict[str, Any] = (job.get("status") or {}).get("algorithm") or {}
+        if run and algorithm_image_pk(run["uid"], run["imageDigest"]) == pk:
+            await caller.rights.see(Resource.JOBS, job["metadata"]["name"])
+            return _image(
+                caller,
+                run["uid"],
+                digest=run["imageDigest"],
+                reference=run["image"],
+                created=job["status"].get("acceptedAt") or "",
+                status="Completed",
+            )
+    raise not_found()
+
+
+async def _durations(gateway: Gateway, namespace: str) -> dict[str, float]:
+    """How long the Algorithms ran on average, in seconds, by name; of the succeeded jobs that are there. As of a few
+    minutes ago: to count anew takes all those jobs."""
+    kept = gateway.memory.durations
+    async with gateway.memory.locks("durations", namespace):
+        known = kept.get(namespace, gateway.now())
+        if known is None:
+            jobs, _ = await gateway.cluster.list(
+                ALGORITHM_JOBS, namespace, field_selector="status.state=Succeeded"
+            )
+            known = _means(jobs)
+            kept.put(namespace, known, gateway.now())
+        return known
+
+
+def _means(jobs: Iterable[dict[str, Any]]) -> dict[str, float]:
+    seconds: dict[str, list[float]] = defaultdict(list)
+    for job in jobs:
+        ran = ((job.get("status") or {}).get("timing") or {}).get("ranSeconds")
+        if ran is not None:
+            seconds[job["spec"]["algorithmRef"]["name"]].append(ran)
+    return {name: round(fmean(each), 3) for name, each in seconds.items()}
