@@ -46,7 +46,7 @@ print(sorted(a.slug for a in client.algorithms.iterate_all()))
         tmp_path,
     )
     assert said.splitlines() == [
-        "[['ct-image', 'Image', 'Image'], ['lung-volume', 'Integer', 'Value']]",
+        "[['lung-volume', 'Integer', 'Value'], ['ct-image', 'Image', 'Image']]",
         "['lung-analysis', 'probe']",
     ]
 
@@ -212,7 +212,9 @@ def test_somebody_elses_does_not_exist(
     body = {"algorithm": algorithm["api_url"], "inputs": [{"interface": "script", "value": {"do": []}}]}
     viewer = person(module_namespace, gateway, "viewer", role="algorithm-operator-viewer")
     assert viewer.request("GET", f"algorithms/jobs/{job.uid}/").status == 200
-    assert viewer.request("POST", "algorithms/jobs/", body).status == 403
+    refusal = viewer.request("POST", "algorithms/jobs/", body)
+    assert refusal.status == 400, refusal.data
+    assert b"Invalid hyperlink - Object does not exist." in refusal.data
 
 
 def test_a_repeated_post_makes_no_second_job(somebody: Person, module_namespace: Namespace) -> None:
