@@ -96,7 +96,7 @@ def test_while_the_client_uploads_and_submits(
 ) -> None:
     """A loop over cases, with the gateway killed under it: every case has one job that succeeds."""
     for number in range(6):
-        header = b"ObjectType = Image\nNDims = 3\nDimSize = 128 128 64\n"
+        header = b"ObjectType = Image\nNDims = 3\nBinaryData = True\nDimSize = 128 128 64\n"
         header += b"ElementType = MET_UCHAR\nElementDataFile = LOCAL\n"
         (tmp_path / f"ct-{number}.mha").write_bytes(header + bytes([number]) * (1 << 20))
     script = (
@@ -149,22 +149,25 @@ def test_in_the_middle_of_a_download(
     somebody: Person, module_namespace: Namespace, store: Store, tmp_path: Path
 ) -> None:
     """The client sees an error and no half file; the next try has all of it."""
-    large = 300 * MIB
-    write = f"with open('/output/big.zip', 'wb') as f: f.truncate({large})"
-    outputs = [{"slug": "big", "kind": "ZIP file", "relativePath": "big.zip"}]
+    size = [700, 700, 640]
+    outputs = [{"slug": "big", "kind": "Image", "relativePath": "images/big"}]
     module_namespace.algorithm(
         "large", outputs=outputs, resources={"cpu": "100m", "memory": "128Mi", "scratch": {"size": "1Gi"}}
     )
-    job = module_namespace.job("large", algorithm="large", do=[["python", write]])
-    job.wait("Succeeded", 120)
+    job = module_namespace.job(
+        "large", algorithm="large", do=[["write_zeros_mha", "images/big/big.mha", size]]
+    )
+    stored = job.wait("Succeeded", 120)["outputs"][0]
     value = somebody.json("GET", f"algorithms/jobs/{job.uid}/")["outputs"][0]
+    image = somebody.json("GET", value["image"])
+    assert image["shape"] == size[::-1]
     script = (
         LOOP
         + f"""
-from pathlib import Path
+import hashlib
 print("begun", flush=True)
-answer = steadily(lambda: client(url={value["file"]!r}, follow_redirects=True))
-print(len(answer.content))
+answer = steadily(lambda: client(url={image["files"][0]["file"]!r}, follow_redirects=True))
+print(hashlib.sha256(answer.content).hexdigest())
 """
     )
     running = somebody.start(NEWEST, script, tmp_path)
@@ -174,4 +177,5 @@ print(len(answer.content))
     kill_the_gateway(module_namespace.kube)
     said, errors = running.communicate(timeout=240)
     assert running.returncode == 0, errors
-    assert int(said) == large
+    assert said.strip() == stored["sha256"]
+    assert "again" in errors, "the gateway was killed too late"

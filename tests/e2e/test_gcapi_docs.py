@@ -46,7 +46,7 @@ def test_every_python_on_the_page_is_run() -> None:
 def page_namespace(module_namespace: Namespace, lungs_image: str) -> Namespace:
     module_namespace.store()
     # As the loop of the page is to meet its limit.
-    lungs(module_namespace, lungs_image, limits={"activeJobsPerUser": 2})
+    lungs(module_namespace, lungs_image, limits={"activeJobsPerUser": 3})
     return module_namespace
 
 
@@ -65,7 +65,7 @@ def cases(folder: Path) -> Path:
     (folder / "lung-volume.json").write_text("4711")
     for number in range(3):
         (folder / f"ct-{number}.mha").write_bytes(
-            b"ObjectType = Image\nNDims = 3\nDimSize = 2 2 2\nElementType = MET_UCHAR\n"
+            b"ObjectType = Image\nNDims = 3\nBinaryData = True\nDimSize = 2 2 2\nElementType = MET_UCHAR\n"
             b"ElementSpacing = 1 2 3\nElementDataFile = LOCAL\n" + bytes([number] * 8)
         )
     return folder
