@@ -27,6 +27,8 @@ func childMain(role string) int {
 			go func() { syscall.Nanosleep(&syscall.Timespec{Sec: 30}, nil) }()
 		}
 		time.Sleep(30 * time.Second)
+	case "bomb":
+		bomb()
 	case "flood":
 		// Every signal that PID 1 can get from its own namespace, again and again: what its threads do meanwhile matters.
 		for round := range 64 * 500 {
@@ -38,6 +40,14 @@ func childMain(role string) int {
 		}
 	}
 	return 0
+}
+
+// bomb becomes as many busy processes as there can be, each in a session of its own.
+func bomb() {
+	for {
+		syscall.RawSyscall(syscall.SYS_SETSID, 0, 0, 0)
+		syscall.RawSyscall6(syscall.SYS_CLONE, uintptr(syscall.SIGCHLD), 0, 0, 0, 0, 0)
+	}
 }
 
 // socketFlood asks for sockets from many threads for two seconds and prints how many calls were answered.

@@ -1,10 +1,13 @@
 package main
 
 import (
+	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -141,6 +144,51 @@ func TestAsPID1ThreadsAreLimited(t *testing.T) {
 			t.Errorf("%+v", record)
 		}
 	}
+}
+
+// A runner that is one among a thousand busy processes, with a fifth of a processor for all of them.
+func TestAsPID1AForkBombEndsSoon(t *testing.T) {
+	j := childJob(t, "bomb")
+	j.env = append(j.env, "GOMAXPROCS=1") // the image may say so
+	j.settings["disk"] = settings{"limitBytes": 1 << 20, "paths": []string{filepath.Join(j.dir, "logs")}} // its looks take time
+	j.inOwnNamespace()
+	j.inSmallGroup()
+	r := j.run()
+	if record := r.ended(t, 137); !record.ThreadsExceeded || record.TimedOut || record.PeakThreads <= 512 {
+		t.Errorf("%+v", record)
+	}
+	if r.took.Seconds() > 15 { // so long a GPU may stay taken after a limit
+		t.Errorf("it took %v", r.took)
+	}
+}
+
+// inSmallGroup gives the runner and all that it starts a fifth of a processor and 1024 processes, and lets it see, as
+// in a container, the control group of its own.
+func (j *job) inSmallGroup() {
+	j.t.Helper()
+	const all = "/sys/fs/cgroup"
+	name := fmt.Sprintf("runner-test-%d", os.Getpid())
+	limits := map[string][2]string{"cpu": {"cpu.cfs_quota_us", "20000"}, "pids": {"pids.max", "1024"}}
+	shown := filepath.Join(all, "pids")
+	if _, err := os.Stat(filepath.Join(all, "cgroup.controllers")); err == nil { // version 2: one group
+		limits = map[string][2]string{".": {"cpu.max", "20000"}, "./": {"pids.max", "1024"}}
+		shown = all
+	}
+	var groups []string
+	for controller, limit := range limits {
+		group := filepath.Join(all, controller, name)
+		if err := os.Mkdir(group, 0o755); err != nil && !errors.Is(err, os.ErrExist) {
+			j.t.Skipf("no control group can be made here: %v", err)
+		}
+		j.t.Cleanup(func() { syscall.Rmdir(group) })
+		if err := os.WriteFile(filepath.Join(group, limit[0]), []byte(limit[1]), 0); err != nil {
+			j.t.Skipf("no limit can be set here: %v", err)
+		}
+		groups = append(groups, group)
+	}
+	enter := []string{"/bin/sh", "-c", `echo $$ >"$0/cgroup.procs" && echo $$ >"$1/cgroup.procs" && shift && exec "$@"`}
+	show := []string{"/bin/sh", "-c", `mount --bind "$0" "$1" && shift && exec "$@"`, filepath.Join(shown, name), shown}
+	j.wrap = slices.Concat(enter, groups, j.wrap, show)
 }
 
 func TestAsPID1SignalsOfTheAlgorithmDoNotEndTheRunner(t *testing.T) {

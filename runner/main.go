@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"runtime/debug"
 	"time"
 )
@@ -49,6 +50,7 @@ func say(format string, args ...any) {
 func run() int {
 	started := time.Now()
 	debug.SetGCPercent(gcPercent)
+	runtime.GOMAXPROCS(parallelism)
 	signals := catchSignals()
 	self, err := executable()
 	if err != nil {
@@ -104,6 +106,7 @@ func runAlgorithm(cfg *config, self string, born time.Time, signals incoming, c 
 		fail(&startFailure{exitTimeLimit, "The time limit was over before the algorithm could start"})
 		return
 	}
+	threads := startThreadWatch(cfg.MaxThreads) // a bomb leaves no time to begin after it
 	child, failure := launch(self, cfg, cmd, s, func() error {
 		r.StartedAt = time.Now().UTC()
 		return c.send(startEvent{Event: "start", Version: 1, PID: os.Getpid(), Seccomp: true})
@@ -113,7 +116,7 @@ func runAlgorithm(cfg *config, self string, born time.Time, signals incoming, c 
 		return
 	}
 	started := time.Now()
-	end := supervise(cfg, child.pid, born, signals, s)
+	end := supervise(cfg, child.pid, born, threads, signals, s)
 	r.RanSeconds = end.at.Sub(started).Seconds()
 	r.setEnd(end)
 	if child.denied != nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os/exec"
 	"strings"
 	"testing"
@@ -14,8 +15,23 @@ func TestNoCoreDumpsAndBehindTheRunner(t *testing.T) {
 	if fields := strings.Fields(lines[2]); fields[4] != "1" || fields[5] != "1" {
 		t.Errorf("core limits are %q", lines[2])
 	}
-	if lines[3] != "10" {
+	if lines[3] != "19" {
 		t.Errorf("niceness is %s", lines[3])
+	}
+}
+
+// With GOMAXPROCS=1 in the image a bomb of processes lived for a minute.
+func TestTheImageDoesNotSayHowManyOfTheRunnersThreadsRun(t *testing.T) {
+	j := newJob(t, "/bin/sh", "-c", "echo $GOMAXPROCS; sleep 0.5")
+	j.env = append(j.env, "GOMAXPROCS=1", "GODEBUG=schedtrace=100")
+	r := j.run()
+	r.ended(t, 0)
+	if r.stdout != "1\n" {
+		t.Errorf("the algorithm saw %q", r.stdout)
+	}
+	trace := strings.Split(strings.TrimSpace(r.stderr), "\n")
+	if last := trace[len(trace)-1]; !strings.Contains(last, fmt.Sprintf("gomaxprocs=%d ", parallelism)) {
+		t.Errorf("%q", last)
 	}
 }
 

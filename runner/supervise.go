@@ -31,12 +31,13 @@ type ending struct {
 
 // supervise, given when the runner started, waits for the main process, passes signals on and holds the limits. When it returns, everything that the
 // algorithm started has been killed, and its output is in the streams.
-func supervise(cfg *config, pid int, started time.Time, signals incoming, s *streams) ending {
+func supervise(cfg *config, pid int, started time.Time, threads *threadWatch, signals incoming, s *streams) ending {
 	reaper := startReaper(pid)
 	watch := &watch{
 		cfg: cfg, pid: pid, streams: s,
-		disk: startDiskWatch(cfg.Disk, "/", started),
-		full: fullWatch{paths: cfg.Disk.Filesystems},
+		threads: threads,
+		disk:    startDiskWatch(cfg.Disk, "/", started),
+		full:    fullWatch{paths: cfg.Disk.Filesystems},
 	}
 	ticks := time.NewTicker(tickInterval)
 	defer ticks.Stop()
@@ -84,6 +85,7 @@ type watch struct {
 	cfg             *config
 	pid             int
 	streams         *streams
+	threads         *threadWatch
 	disk            *diskWatch
 	full            fullWatch
 	killAt          time.Time // zero: it may run on
@@ -91,7 +93,6 @@ type watch struct {
 	threadsExceeded bool
 	diskExceeded    bool
 	stoppedBy       syscall.Signal
-	peakThreads     int
 }
 
 func (w *watch) ending() bool { return !w.killAt.IsZero() }
@@ -120,14 +121,9 @@ func (w *watch) tick() {
 		w.streams.notice("Time limit exceeded")
 		syscall.Kill(-w.pid, syscall.SIGTERM)
 	}
-	if !w.ending() && os.Getpid() == 1 {
-		threads := countThreads()
-		w.peakThreads = max(w.peakThreads, threads)
-		if threads > w.cfg.MaxThreads {
-			w.threadsExceeded = true
-			w.streams.notice(fmt.Sprintf("Thread limit exceeded: %d threads, the limit is %d", threads, w.cfg.MaxThreads))
-			w.end(0)
-		}
+	if !w.ending() && w.threads.tooMany() != "" {
+		w.threadLimitExceeded()
+		w.end(0)
 	}
 	if !w.ending() && w.disk.exceeded() {
 		w.diskLimitExceeded()
@@ -140,6 +136,11 @@ func (w *watch) tick() {
 	}
 }
 
+func (w *watch) threadLimitExceeded() {
+	w.threadsExceeded = true
+	w.streams.notice(w.threads.tooMany())
+}
+
 func (w *watch) diskLimitExceeded() {
 	w.diskExceeded = true
 	w.streams.notice(fmt.Sprintf("Disk limit exceeded: %d bytes were written, the limit is %d", w.disk.peak.Load(), w.cfg.Disk.LimitBytes))
@@ -147,6 +148,9 @@ func (w *watch) diskLimitExceeded() {
 
 // finish takes a last look, now that everything is dead, and tells what was seen.
 func (w *watch) finish(end *ending) {
+	if !w.threadsExceeded && w.threads.tooMany() != "" {
+		w.threadLimitExceeded()
+	}
 	if w.disk != nil {
 		w.disk.finish()
 		if !w.diskExceeded && w.disk.exceeded() {
@@ -157,5 +161,5 @@ func (w *watch) finish(end *ending) {
 	}
 	w.full.look()
 	end.timedOut, end.threadsExceeded, end.diskExceeded = w.timedOut, w.threadsExceeded, w.diskExceeded
-	end.stoppedBy, end.peakThreads, end.fullFilesystems = w.stoppedBy, w.peakThreads, w.full.full
+	end.stoppedBy, end.peakThreads, end.fullFilesystems = w.stoppedBy, w.threads.most(), w.full.full
 }

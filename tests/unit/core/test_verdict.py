@@ -147,6 +147,17 @@ CASES: list[tuple[str, dict[str, Any], Reason, str]] = [
         "more than 512 threads",
     ),
     (
+        "too many threads, and the deadlines of the runner and of the kubelet passed before all were dead",
+        {
+            "stage": DONE,
+            "main": terminated(124),
+            "collect": collected(66, 124, record={"threadsExceeded": True, "timedOut": True}),
+            "reason": "DeadlineExceeded",
+        },
+        Reason.THREAD_LIMIT_EXCEEDED,
+        "more than 512 threads",
+    ),
+    (
         "its command does not exist",
         {
             "stage": DONE,
