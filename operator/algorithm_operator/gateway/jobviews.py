@@ -14,6 +14,7 @@ from algorithm_operator.contract.interfaces import Mismatch, pick
 from algorithm_operator.contract.kinds import KINDS, SuperKind
 from algorithm_operator.contract.plan import PlannedSocket
 from algorithm_operator.contract.sockets import planned_socket
+from algorithm_operator.contract.values import depth_problem
 from algorithm_operator.core.world import Algorithm, Job
 from algorithm_operator.gateway import shapes
 from algorithm_operator.gateway.catalogue import knows_kinds
@@ -201,7 +202,8 @@ def _input_image(given: JobInput, place: Place | None, known: Known) -> str | No
 
 def _input_value(seen: SeenJob, given: JobInput) -> Any:
     if given.has_value:
-        return given.value
+        # Deeper ones are refused, but not before they are stored; no answer could hold them.
+        return given.value if depth_problem(given.value) is None else None
     run = seen.job.status.algorithm
     made = next((each for each in run.inputs if each.slug == given.slug), None) if run is not None else None
     return made.value if made is not None and made.path is None else None

@@ -26,6 +26,9 @@ OnRequest = Callable[[str, int, float], None]
 
 log = logging.getLogger(__name__)
 
+JSON_LEVELS = 40_000
+"""`sys.setrecursionlimit` of every process that reads what tenants write: the API server stores JSON of 10,000 levels,
+and Python's own limit of 1,000 would let one object stop every watch and list."""
 MAX_TRIES = 5
 _BACKOFF_FIRST, _BACKOFF_MAX, _RETRY_AFTER_MAX = 0.25, 4.0, 30.0
 _METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"

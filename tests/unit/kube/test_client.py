@@ -10,10 +10,9 @@ import pytest
 import yaml
 from aiohttp import web
 
-from algorithm_operator.controller.__main__ import JSON_LEVELS
 from algorithm_operator.kube import client as client_module
 from algorithm_operator.kube import errors
-from algorithm_operator.kube.client import Client, decode
+from algorithm_operator.kube.client import JSON_LEVELS, Client, decode
 from algorithm_operator.kube.resources import LEASES, NODES, PODS, Resource, segment
 from tests.unit.kube.fake_api import FakeApi, answers, fake_api, hangs_up
 
