@@ -58,6 +58,8 @@ class Memory:
     """Of one gateway."""
 
     locks: Locks = field(default_factory=Locks)
+    lists: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
+    """Of jobs: what is done with so many at the same time has it."""
     values: Kept[bytes] = field(default_factory=lambda: Kept(64 << 20))
     """JSON of outputs, by sha256."""
     names: Kept[str] = field(default_factory=lambda: Kept(100_000))
