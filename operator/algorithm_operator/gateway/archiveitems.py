@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from algorithm_operator.contract.plan import PlannedSocket
-from algorithm_operator.gateway import catalogue, importing, shapes, uploads, values
+from algorithm_operator.gateway import archivelimits, catalogue, importing, shapes, uploads, values
 from algorithm_operator.gateway.answers import Windowed, answer
 from algorithm_operator.gateway.archives import MAX_TITLE, archive_row, text_problem
 from algorithm_operator.gateway.context import Caller, Calling
@@ -46,8 +46,9 @@ async def items(caller: Calling, window: Windowed, archive: str | None = None) -
     def read(session: Session) -> tuple[list[Kept], int]:
         count = session.scalar(select(func.count()).select_from(asked.subquery())) or 0
         ordered = asked.order_by(ArchiveItem.created, ArchiveItem.id)
-        page = session.scalars(ordered.offset(window.offset).limit(window.limit))
-        return kept(session, list(page)), count
+        page = list(session.scalars(ordered.offset(window.offset).limit(window.limit)))
+        archivelimits.check_page(session, [each.id for each in page])
+        return kept(session, page), count
 
     page, count = await caller.gateway.database.run(read)
     sockets = await catalogue.sockets(caller.gateway, caller.namespace)
@@ -87,7 +88,12 @@ async def create(caller: Calling, asked: shapes.ArchiveItemRequest) -> Response:
     made = ArchiveItem(
         id=str(uuid4()), archive_id=archive.id, title=title or "", created=caller.gateway.now()
     )
-    await caller.gateway.database.run(lambda session: session.add(made))
+
+    def add(session: Session) -> None:
+        archivelimits.check_items(session, caller.namespace)
+        session.add(made)
+
+    await caller.gateway.database.run(add)
     return answer(posted_shape(Kept(made, [], {}), caller.urls), 201)
 
 
@@ -104,6 +110,10 @@ async def update(caller: Calling, pk: UUID, asked: shapes.ArchiveItemRequest) ->
     title = _title(asked)
     resolved = await _resolved(caller, item, asked.values or [])
     new = [_new(await values.settle(caller, each)) for each in resolved]
+    inline = [each.value for each in new if each.value is not None]
+    await caller.gateway.database.run(
+        lambda session: archivelimits.check_values(session, caller.namespace, inline)
+    )
     files = [each.upload_id for each in new if each.upload_id is not None]
     if files:
         await uploads.claim(caller.gateway, files, _user(item))

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Response
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from algorithm_operator.gateway import archivelimits
 from algorithm_operator.gateway.answers import Windowed, answer
 from algorithm_operator.gateway.context import Caller, Calling
 from algorithm_operator.gateway.database import models
@@ -112,6 +113,7 @@ async def create(caller: Calling, asked: ArchiveRequest) -> Response:
         same = (models.Archive.namespace == caller.namespace, models.Archive.slug == slug)
         if session.scalar(select(models.Archive.id).where(*same)) is not None:
             return False
+        archivelimits.check_archives(session, caller.namespace)
         session.add(row)
         return True
 

@@ -105,6 +105,9 @@ def _check_room(gateway: Gateway, session: Session, upload: Upload, number: int,
     )
     if there + arriving > gateway.settings.upload_bytes_per_user:
         raise forbidden(LIMIT_REACHED)
+    parts = uploadrows.unfinished_parts(session, upload.namespace, upload.username)
+    if before is None and parts >= uploadrows.MAX_PARTS_PER_USER:
+        raise forbidden(LIMIT_REACHED)
 
 
 def _recorded(session: Session, namespace: str, part: UploadPart) -> str | None:

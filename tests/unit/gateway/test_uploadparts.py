@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from fastapi import APIRouter
 
-from algorithm_operator.gateway import uploads
+from algorithm_operator.gateway import uploadrows, uploads
 from algorithm_operator.gateway.settings import Settings
 from algorithm_operator.gateway.storage import Stored, StoreUnavailable
 from tests.unit.gateway import fakes
@@ -293,6 +293,19 @@ async def test_beyond_the_limit_at_the_same_time(service: Service) -> None:
     left = 3 - len(service.store.files)
     again = [await service.request("PUT", url, body=b"x" * 30) for url in urls[-left:]] if left else []
     assert {each.status for each in again} <= {200}
+
+
+async def test_parts_of_no_bytes_have_a_limit(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uploadrows, "MAX_PARTS_PER_USER", 3)
+    first, second = await begin(service), await begin(service)
+    parts = [await first.put(1, b""), await first.put(2, b"")]
+    await second.put(1, b"")
+    for sending in (first, second):
+        answer = await service.request("PUT", await sending.url(3), body=b"")
+        assert (answer.status, answer.json()) == (403, {"detail": "Upload limit reached"})
+    await second.put(1, b"sent again")
+    await first.complete(parts)
+    await second.put(3, b"")
 
 
 class Discarding(Store):
