@@ -61,6 +61,12 @@ def make_app(
     limits: Limits | None = None,
 ) -> FastAPI:
     """The whole gateway but the server."""
+
+    async def known(request: Request) -> Caller:
+        caller = await authenticate(request)
+        gateway.memory.places.take(request.scope, caller.username)
+        return caller
+
     app = FastAPI(
         title="Algorithm Operator gateway",
         version=__version__,
@@ -72,7 +78,7 @@ def make_app(
         dependencies=[Depends(strict_json)],
     )
     app.state.gateway = gateway
-    app.state.authenticate = authenticate
+    app.state.authenticate = known
     app.state.origin = authentication.origin
     app.include_router(_open(Readiness(gateway)))
     for router in routers:
@@ -80,7 +86,7 @@ def make_app(
     handle(app)
     settings = gateway.settings
     bounds = limits or Limits(requests=settings.requests, json_bytes=settings.json_bytes)
-    app.add_middleware(Bounds, limits=bounds, check=authenticate)
+    app.add_middleware(Bounds, limits=bounds, check=known, places=gateway.memory.places)
     app.add_middleware(Envelope)
     return app
 

@@ -420,6 +420,21 @@ def make_app(service: Service, routers: Iterable[APIRouter]) -> FastAPI:
     async def authenticate(request: Request) -> Caller:
         return service.caller(request.path_params["namespace"])
 
+    places = service.gateway.memory.places
+
+    class Leaving:
+        """What is left of Bounds."""
+
+        def __init__(self, inner: Any) -> None:
+            self._inner = inner
+
+        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+            try:
+                await self._inner(scope, receive, send)
+            finally:
+                places.leave(scope)
+
+    app.add_middleware(Leaving)
     app.state.gateway = service.gateway
     app.state.authenticate = authenticate
     app.state.origin = lambda request: ORIGIN

@@ -228,8 +228,8 @@ DEEP = b'{"algorithm": "a", "inputs": [{"value": ' + b"[" * 9000 + b"]" * 9000 +
         }),
     ],
     ids=[
-        "empty", "cut off", "no UTF-8", "NaN", "Infinity", "lone surrogate",
-        "a surrogate as bytes", "UTF-16", "UTF-16 without a mark", "more levels than anything takes", "deep", "list", "number", "fields missing",
+        "empty", "cut off", "no UTF-8", "NaN", "Infinity", "lone surrogate", "a surrogate as bytes", "UTF-16",
+        "UTF-16 without a mark", "more levels than we keep", "deep", "list", "number", "fields missing",
         "null and text", "no text", "in lists", "too many",
     ],
 )  # fmt: skip
