@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import PurePosixPath
-from typing import Literal
+from typing import Literal, TypeVar
 from uuid import UUID, uuid5
 
 from fastapi import APIRouter, Response
@@ -19,6 +20,9 @@ from algorithm_operator.gateway.importing import image_row
 from algorithm_operator.gateway.shapes import Image, ImageFile, Page
 from algorithm_operator.gateway.urls import Urls
 
+V = TypeVar("V")
+D = TypeVar("D")
+
 router = APIRouter(tags=["images"])
 
 _COLOURS: dict[int, Literal["RGB", "RGBA"]] = {3: "RGB", 4: "RGBA"}
@@ -28,6 +32,11 @@ _COLOURS: dict[int, Literal["RGB", "RGBA"]] = {3: "RGB", 4: "RGBA"}
 def suffix_of(path: str) -> str:
     """`.mha` or `.tif`."""
     return PurePosixPath(path).suffix
+
+
+def _at(along: Sequence[V], axis: int, otherwise: D) -> V | D:
+    """Of an axis that may not be there: sandboxes that read hostile files say how many there are."""
+    return along[axis] if axis < len(along) else otherwise
 
 
 def image_shape(row: models.Image, urls: Urls) -> Image:
@@ -47,15 +56,15 @@ def image_shape(row: models.Image, urls: Urls) -> Image:
                 image_type="TIFF" if suffix == ".tif" else "MHD",
             )
         ],
-        width=size[0],
-        height=size[1],
-        depth=size[2] if len(size) > 2 else None,
+        width=_at(size, 0, 0),
+        height=_at(size, 1, 0),
+        depth=_at(size, 2, None),
         color_space=_COLOURS.get(geometry.components, "GRAY"),
         shape_without_color=along,
         shape=along + ([geometry.components] if geometry.components > 1 else []),
-        voxel_width_mm=spacing[0],
-        voxel_height_mm=spacing[1],
-        voxel_depth_mm=spacing[2] if len(spacing) > 2 else None,
+        voxel_width_mm=_at(spacing, 0, None),
+        voxel_height_mm=_at(spacing, 1, None),
+        voxel_depth_mm=_at(spacing, 2, None),
         api_url=urls.image(row.id),
     )
 
