@@ -149,8 +149,9 @@ func TestAsPID1ThreadsAreLimited(t *testing.T) {
 // A runner that is one among a thousand busy processes, with a fifth of a processor for all of them.
 func TestAsPID1AForkBombEndsSoon(t *testing.T) {
 	j := childJob(t, "bomb")
-	j.env = append(j.env, "GOMAXPROCS=1") // the image may say so
-	j.settings["disk"] = settings{"limitBytes": 1 << 20, "paths": []string{filepath.Join(j.dir, "logs")}} // its looks take time
+	// What keeps a runner busy: the image may say so, and looks at the disk take time.
+	j.env = append(j.env, "GOMAXPROCS=1")
+	j.settings["disk"] = settings{"limitBytes": 1 << 20, "paths": []string{filepath.Join(j.dir, "logs")}}
 	j.inOwnNamespace()
 	j.inSmallGroup()
 	r := j.run()
