@@ -12,6 +12,7 @@ from fastapi import Depends, Request, Response
 from pydantic import BaseModel
 
 from algorithm_operator.gateway.errors import invalid
+from algorithm_operator.gateway.urls import origin
 
 DEFAULT_LIMIT, MAX_LIMIT = 100, 1000
 
@@ -58,7 +59,7 @@ def window(request: Request) -> Window:
         numbers[name] = int(text) if text else default
     rest = [(key, value) for key, value in request.query_params.multi_items() if key not in numbers]
     # Only the path: origin and namespace are the caller's own.
-    url = f"{request.app.state.origin(request)}{request.url.path}" + (f"?{urlencode(rest)}" if rest else "")
+    url = f"{origin(request)}{request.url.path}" + (f"?{urlencode(rest)}" if rest else "")
     return Window(numbers["offset"], min(numbers["limit"] or DEFAULT_LIMIT, MAX_LIMIT), url)
 
 

@@ -18,7 +18,6 @@ from algorithm_operator.gateway import (
     algorithms,
     archiveitems,
     archives,
-    authentication,
     files,
     images,
     jobs,
@@ -76,7 +75,6 @@ def make_app(
     )
     app.state.gateway = gateway
     app.state.authenticate = authenticate
-    app.state.origin = authentication.origin
     app.include_router(_open(Readiness(gateway)))
     for router in routers:
         app.include_router(router)

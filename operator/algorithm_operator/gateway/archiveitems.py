@@ -16,10 +16,18 @@ from algorithm_operator.gateway.answers import Windowed, answer
 from algorithm_operator.gateway.archives import MAX_TITLE, archive_row, text_problem
 from algorithm_operator.gateway.context import Caller, Calling
 from algorithm_operator.gateway.database.models import Archive, ArchiveItem, UploadSession
-from algorithm_operator.gateway.errors import ApiError, invalid, not_found, refused
+from algorithm_operator.gateway.errors import (
+    NO_OBJECT,
+    REQUIRED,
+    ApiError,
+    invalid,
+    no_slug,
+    not_found,
+    refused,
+)
 from algorithm_operator.gateway.identity import Resource, Verb
 from algorithm_operator.gateway.itemvalues import Kept, NewValue, item_shape, kept, posted_shape, put
-from algorithm_operator.gateway.urls import pk_of
+from algorithm_operator.gateway.urls import pk_in
 
 router = APIRouter(tags=["archives"])
 
@@ -76,11 +84,11 @@ async def item(caller: Calling, pk: UUID) -> Response:
 async def create(caller: Calling, asked: shapes.ArchiveItemRequest) -> Response:
     """An item without values: PATCH adds them, as at Grand Challenge."""
     if asked.archive is None:
-        raise invalid(archive=["This field is required."])
-    pk = pk_of(asked.archive, caller.urls.archive("")[:-1])
+        raise invalid(archive=[REQUIRED])
+    pk = pk_in(asked.archive, caller.urls.archive)
     archive = await archive_row(caller, pk) if pk is not None else None
     if archive is None or not await caller.rights.may(Verb.UPDATE, Resource.ARCHIVES):
-        raise invalid(archive=["Invalid hyperlink - Object does not exist."])
+        raise invalid(archive=[NO_OBJECT])
     if asked.values:
         raise refused("Values can only be added via update")
     title = _title(asked)
@@ -154,10 +162,10 @@ async def _one(
     known: Collection[str],
 ) -> values.Given:
     if request.interface is None:
-        raise invalid(interface=["This field is required."])
+        raise invalid(interface=[REQUIRED])
     socket = sockets.get(request.interface)
     if socket is None:
-        raise invalid(interface=[f"Object with slug={request.interface[:255]} does not exist."])
+        raise invalid(interface=[no_slug(request.interface)])
     if socket.slug in known:
         raise refused("This socket is named twice: a socket of an item has one value.")
     given = await values.resolve(caller, socket, request, used_by=_user(pk))

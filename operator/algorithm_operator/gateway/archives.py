@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from algorithm_operator.gateway.answers import Windowed, answer
 from algorithm_operator.gateway.context import Caller, Calling
 from algorithm_operator.gateway.database import models
-from algorithm_operator.gateway.errors import invalid, not_found
+from algorithm_operator.gateway.errors import BLANK, invalid, not_found, too_long
 from algorithm_operator.gateway.identity import Resource, Verb
 from algorithm_operator.gateway.shapes import Archive, ArchiveRequest, Page
 from algorithm_operator.gateway.urls import Urls
@@ -35,7 +35,7 @@ def archive_shape(row: models.Archive, urls: Urls) -> Archive:
 def text_problem(text: str, limit: int) -> str | None:
     """Why a text that people wrote cannot be kept, or None."""
     if len(text) > limit:
-        return f"Ensure this field has no more than {limit} characters."
+        return too_long(limit)
     if any(unicodedata.category(char) in ("Cc", "Cs") and char not in "\n\r\t" for char in text):
         return "Control characters are not allowed."
     return None
@@ -88,7 +88,7 @@ async def create(caller: Calling, asked: ArchiveRequest) -> Response:
     slug = asked.slug if asked.slug is not None else _slug_of(asked.title)
     problems: dict[str, list[str]] = {}
     if not asked.title.strip():
-        problems["title"] = ["This field may not be blank."]
+        problems["title"] = [BLANK]
     elif why := text_problem(asked.title, MAX_TITLE):
         problems["title"] = [why]
     if why := text_problem(asked.description, MAX_DESCRIPTION):

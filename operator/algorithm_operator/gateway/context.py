@@ -64,6 +64,16 @@ class Caller:
         return self.rights.person.username
 
 
+async def serving(request: Request) -> Gateway:
+    """The gateway that answers a request: app.py has put it there."""
+    gateway: Gateway = request.app.state.gateway
+    return gateway
+
+
+Serving = Annotated[Gateway, Depends(serving)]
+"""The parameter of a view that needs no token."""
+
+
 async def authenticated(request: Request) -> Caller:
     """The caller of a request: app.py has put there how one is found."""
     caller: Caller = await request.app.state.authenticate(request)
@@ -71,4 +81,4 @@ async def authenticated(request: Request) -> Caller:
 
 
 Calling = Annotated[Caller, Depends(authenticated)]
-"""The parameter of every view but those that need no token."""
+"""The parameter of every other view."""

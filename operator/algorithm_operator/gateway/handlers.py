@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse
 
 from algorithm_operator.api.text import shown
 from algorithm_operator.gateway.answers import answer
-from algorithm_operator.gateway.errors import NON_FIELD, ApiError, unavailable
+from algorithm_operator.gateway.errors import NON_FIELD, REQUIRED, ApiError, too_long, unavailable
 from algorithm_operator.gateway.storage import StoreRefused, StoreUnavailable
 from algorithm_operator.kube import errors as kube
 
@@ -114,7 +114,7 @@ def sentence(error: Mapping[str, Any]) -> str:
         return "This field may not be null."
     match kind:
         case "missing":
-            return "This field is required." if len(error["loc"]) > 1 else "No data provided"
+            return REQUIRED if len(error["loc"]) > 1 else "No data provided"
         case "string_type":
             return "Not a valid string."
         case "int_type" | "int_parsing" | "int_from_float":
@@ -128,7 +128,7 @@ def sentence(error: Mapping[str, Any]) -> str:
         case "dict_type" | "model_type" | "model_attributes_type":
             return f"Invalid data. Expected a dictionary, but got {name}."
         case "string_too_long":
-            return f"Ensure this field has no more than {context['max_length']} characters."
+            return too_long(context["max_length"])
         case "string_too_short":
             return f"Ensure this field has at least {context['min_length']} characters."
         case "too_long":

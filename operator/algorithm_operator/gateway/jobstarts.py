@@ -24,7 +24,15 @@ from algorithm_operator.core.world import Algorithm
 from algorithm_operator.gateway import catalogue, joblimits, uploads, values
 from algorithm_operator.gateway.context import Caller
 from algorithm_operator.gateway.database.models import JobStart, Upload
-from algorithm_operator.gateway.errors import NON_FIELD, ApiError, invalid, refused, unavailable
+from algorithm_operator.gateway.errors import (
+    NO_OBJECT,
+    NON_FIELD,
+    ApiError,
+    invalid,
+    no_slug,
+    refused,
+    unavailable,
+)
 from algorithm_operator.gateway.identity import Resource, Verb
 from algorithm_operator.gateway.jobids import (
     LABEL_REQUEST,
@@ -39,7 +47,7 @@ from algorithm_operator.gateway.jobids import (
 from algorithm_operator.gateway.jobinputs import job_input
 from algorithm_operator.gateway.jobviews import VALIDATING, label
 from algorithm_operator.gateway.shapes import JobRequest, ValueRequest
-from algorithm_operator.gateway.urls import pk_of as url_pk
+from algorithm_operator.gateway.urls import pk_in
 from algorithm_operator.gateway.values import UNSET, Given
 from algorithm_operator.kube import errors
 from algorithm_operator.kube.resources import ALGORITHM_JOBS, Body
@@ -101,7 +109,7 @@ async def start(caller: Caller, request: JobRequest) -> Started:
 
 async def _usable(caller: Caller, url: str) -> Algorithm:
     """The Algorithm of a URL, if the caller may run it."""
-    uid = url_pk(url, caller.urls.algorithm("")[:-1])
+    uid = pk_in(url, caller.urls.algorithm)
     found = await catalogue.algorithms(caller.gateway, caller.namespace) if uid is not None else []
     algorithm = next((each for each in found if each.uid == uid), None)
     if (
@@ -109,7 +117,7 @@ async def _usable(caller: Caller, url: str) -> Algorithm:
         or not await caller.rights.may(Verb.GET, Resource.ALGORITHMS, algorithm.name)
         or not await caller.rights.may(Verb.CREATE, Resource.JOBS)
     ):
-        raise invalid(algorithm=[values.NO_OBJECT])
+        raise invalid(algorithm=[NO_OBJECT])
     return algorithm
 
 
@@ -209,7 +217,7 @@ async def _mismatch(
 def _socket_refusal(slug: str | None, known: Collection[str]) -> dict[str, list[str]]:
     if not slug:
         return {NON_FIELD: ["An interface must be specified"]}
-    return {} if slug in known else {"interface": [f"Object with slug={safe(slug, 128)} does not exist."]}
+    return {} if slug in known else {"interface": [no_slug(slug)]}
 
 
 async def _checked(caller: Caller, asked: _Asked, pk: str) -> list[Given]:

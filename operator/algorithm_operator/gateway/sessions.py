@@ -15,11 +15,11 @@ from algorithm_operator.gateway import archiveitems, catalogue, importing, outco
 from algorithm_operator.gateway.answers import Windowed, answer
 from algorithm_operator.gateway.context import Caller, Calling
 from algorithm_operator.gateway.database import models
-from algorithm_operator.gateway.errors import invalid, not_found, refused
+from algorithm_operator.gateway.errors import NO_OBJECT, invalid, no_slug, not_found, refused
 from algorithm_operator.gateway.identity import Resource, Verb
 from algorithm_operator.gateway.itemvalues import NewValue, put
 from algorithm_operator.gateway.shapes import Page, UploadSession, UploadSessionRequest
-from algorithm_operator.gateway.urls import Urls, pk_of
+from algorithm_operator.gateway.urls import Urls, pk_in
 
 router = APIRouter(tags=["images"])
 
@@ -94,10 +94,10 @@ async def session(caller: Calling, pk: UUID) -> Response:
 async def create(caller: Calling, asked: UploadSessionRequest) -> Response:
     """The files become exactly one image. The same uploads again give the same session."""
     await caller.rights.act(Verb.CREATE, Resource.IMAGES)
-    pks = [pk_of(url, caller.urls.upload("")[:-1]) for url in asked.uploads]
+    pks = [pk_in(url, caller.urls.upload) for url in asked.uploads]
     known = [pk for pk in pks if pk is not None]
     if len(known) < len(pks):
-        raise invalid(uploads=["Invalid hyperlink - Object does not exist."])
+        raise invalid(uploads=[NO_OBJECT])
     target = await _target(caller, asked)
     pk = await importing.open_session(caller, known, target.kind if target is not None else "Image")
     if target is not None:
@@ -139,7 +139,7 @@ async def _target(caller: Caller, asked: UploadSessionRequest) -> Target | None:
     if socket is None and asked.interface is None:
         raise invalid(interface=["Name the socket of the image: its slug at an Algorithm of this namespace."])
     if socket is None:
-        raise invalid(interface=[f"Object with slug={slug[:255]} does not exist."])
+        raise invalid(interface=[no_slug(slug)])
     if socket.kind not in PANIMG_KINDS:
         raise invalid(
             interface=[f"Socket {quoted(slug)} is for {quoted(socket.kind)}: it takes no imported image."]
@@ -163,8 +163,8 @@ async def _found(caller: Caller, asked: UploadSessionRequest) -> tuple[str | Non
     if found != (None, None) and await caller.rights.may(Verb.UPDATE, Resource.ARCHIVES):
         return found
     if asked.archive_item is not None:
-        raise invalid(archive_item=[f'Invalid pk "{asked.archive_item[:64]}" - object does not exist.'])
-    raise invalid(archive=[f"Object with slug={(asked.archive or '')[:64]} does not exist."])
+        raise invalid(archive_item=[f"Invalid pk {quoted(asked.archive_item, 64)} - object does not exist."])
+    raise invalid(archive=[no_slug(asked.archive or "")])
 
 
 async def _send_to(caller: Caller, pk: str, target: Target) -> None:

@@ -23,11 +23,11 @@ from algorithm_operator.gateway import multipart, shapes, uploadparts, uploadrow
 from algorithm_operator.gateway.answers import Windowed, answer
 from algorithm_operator.gateway.context import Caller, Calling, Gateway
 from algorithm_operator.gateway.database.models import Upload
-from algorithm_operator.gateway.errors import invalid, refused
+from algorithm_operator.gateway.errors import BLANK, NO_OBJECT, invalid, refused, too_long
 from algorithm_operator.gateway.identity import Resource, Verb
 from algorithm_operator.gateway.storage import Store, StoreRefused, StoreUnavailable
 from algorithm_operator.gateway.uploadrows import ABORTED, COMPLETED, INITIALIZED, UPLOADS
-from algorithm_operator.gateway.urls import pk_of
+from algorithm_operator.gateway.urls import pk_in
 
 router = APIRouter()
 router.include_router(multipart.router)
@@ -36,7 +36,6 @@ router.include_router(uploadparts.router)
 log = logging.getLogger(__name__)
 
 MAX_FILENAME = 128
-DOES_NOT_EXIST = "Invalid hyperlink - Object does not exist."
 _FORGOTTEN = timedelta(hours=1)
 """An upload that was aborted is remembered for so long, so that its abortion may be repeated."""
 
@@ -104,15 +103,14 @@ async def completed_uploads(
 
     :raises ApiError: 400 about `field`: one does not exist for the caller, is not completed, or something else uses it.
     """
-    prefix = caller.urls.upload("").removesuffix("/")
-    pks = [pk_of(url, prefix) for url in urls]
+    pks = [pk_in(url, caller.urls.upload) for url in urls]
 
     def read(session: Session) -> list[Upload]:
         found = []
         for pk in pks:
             upload = uploadrows.find(session, caller.namespace, pk) if pk is not None else None
             if upload is None or upload.username != caller.username or not _usable(upload, used_by):
-                raise invalid(**{field: [DOES_NOT_EXIST]})
+                raise invalid(**{field: [NO_OBJECT]})
             found.append(upload)
         return found
 
@@ -129,7 +127,7 @@ async def claim(gateway: Gateway, upload_ids: Sequence[str], used_by: str, *, fi
         for pk in upload_ids:
             upload = session.get(Upload, pk)
             if upload is None or not _usable(upload, used_by):
-                raise invalid(**{field: [DOES_NOT_EXIST]})
+                raise invalid(**{field: [NO_OBJECT]})
             upload.used_by = used_by
 
     await gateway.database.run(mark)
@@ -182,9 +180,9 @@ def _forget(pk: str, session: Session) -> None:
 def wrong_filename(name: str) -> str | None:
     """Why a file may not be called so, in Grand Challenge's words, or None."""
     if not name.strip():
-        return "This field may not be blank."
+        return BLANK
     if len(name) > MAX_FILENAME:
-        return f"Ensure this field has no more than {MAX_FILENAME} characters."
+        return too_long(MAX_FILENAME)
     if "/" in name or check_store_path(name):
         return f"{shown(name)} is not a valid filename"
     return None

@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import quote
+from uuid import UUID
+
+from starlette.requests import Request
+
+from algorithm_operator.gateway.errors import ApiError
+
+_HOST = re.compile(r"([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +72,23 @@ class Urls:
         return f"{self.origin}/{self.namespace}/files/items/{pk}/{slug}/{quote(name, safe='')}"
 
 
-def pk_of(url: str, prefix: str) -> str | None:
-    """The pk in a URL of one of the lists above (`prefix`: the URL of an empty pk without its last slash), or None.
+def origin(request: Request) -> str:
+    """https://HOST[:PORT] as the client knows us: it follows URLs of that very host alone, and https alone."""
+    host = request.headers.get("host", "")
+    if len(host) > 255 or not _HOST.fullmatch(host):
+        raise ApiError(400, {"detail": "Invalid Host header"})
+    return f"https://{host}"
+
+
+def pk_in(url: str, url_of: Callable[[str], str]) -> str | None:
+    """The pk in a URL that `url_of` makes (a method of Urls), or None: what is not ours does not exist.
 
     Nothing is ever fetched from a URL that a request names: it is only taken apart.
     """
+    prefix = url_of("").removesuffix("/")
     if not url.startswith(prefix):
         return None
-    pk = url[len(prefix) :].strip("/")
-    return pk if pk and "/" not in pk else None
+    try:
+        return str(UUID(url.removeprefix(prefix).strip("/")))
+    except ValueError:
+        return None

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
-from uuid import UUID
 
 from algorithm_operator.api.kinds import PANIMG_KINDS
 from algorithm_operator.api.reasons import Reason, sentence
@@ -24,12 +23,11 @@ from algorithm_operator.gateway import importing, uploads
 from algorithm_operator.gateway.catalogue import socket_shape
 from algorithm_operator.gateway.context import Caller
 from algorithm_operator.gateway.database.models import UploadSession
-from algorithm_operator.gateway.errors import ApiError, invalid, refused
+from algorithm_operator.gateway.errors import NO_OBJECT, ApiError, invalid, refused
 from algorithm_operator.gateway.identity import Resource, Verb
 from algorithm_operator.gateway.shapes import PostedValue, SocketValue, ValueRequest
-from algorithm_operator.gateway.urls import Urls, pk_of
+from algorithm_operator.gateway.urls import Urls, pk_in
 
-NO_OBJECT = "Invalid hyperlink - Object does not exist."
 _NO_JSON = "Value must be valid JSON."
 _ONE_OF = "['image', 'value', 'file', 'user_upload', 'upload_session', ('image_name', 'user_uploads')]"
 
@@ -217,9 +215,7 @@ def shown(
 
 
 def _pk(url: str, url_of: Callable[[str], str], field: str) -> str:
-    """The pk in a URL of ours. Raises ApiError: what is not ours does not exist."""
-    pk = pk_of(url, url_of("")[:-1])
-    try:
-        return str(UUID(pk or ""))
-    except ValueError:
-        raise invalid(**{field: [NO_OBJECT]}) from None
+    """The pk in a URL of ours. Raises ApiError."""
+    if (pk := pk_in(url, url_of)) is None:
+        raise invalid(**{field: [NO_OBJECT]})
+    return pk

@@ -416,7 +416,6 @@ def make_app(service: Service, routers: Iterable[APIRouter]) -> FastAPI:
 
     app.state.gateway = service.gateway
     app.state.authenticate = authenticate
-    app.state.origin = lambda request: ORIGIN
 
     @app.exception_handler(ApiError)
     async def refused(request: Request, error: ApiError) -> Response:

@@ -12,12 +12,13 @@ import pytest
 from fastapi import Request
 
 from algorithm_operator.gateway import authentication, authorization
-from algorithm_operator.gateway.authentication import Authentication, bearer, origin, seconds_left
+from algorithm_operator.gateway.authentication import Authentication, bearer, seconds_left
 from algorithm_operator.gateway.authorization import Reviews
 from algorithm_operator.gateway.context import Gateway
 from algorithm_operator.gateway.errors import ApiError
 from algorithm_operator.gateway.identity import Person, Resource, Verb
 from algorithm_operator.gateway.settings import Settings
+from algorithm_operator.gateway.urls import origin
 from tests.unit.gateway.reviews import ACCESS, TOKENS, Reviewer, known, reviewer
 
 

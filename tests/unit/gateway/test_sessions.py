@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 from fastapi import APIRouter
@@ -199,7 +200,7 @@ async def test_one_upload_twice(gateway: Service) -> None:
 
 
 async def test_too_many_files(gateway: Service) -> None:
-    body = await refused(gateway, [url("uploads", str(number)) for number in range(2001)])
+    body = await refused(gateway, [url("uploads", str(UUID(int=number))) for number in range(2001)])
     assert body == {
         "non_field_errors": ["Too many files uploaded. A maximum of 2000 files may be uploaded per session."]
     }
