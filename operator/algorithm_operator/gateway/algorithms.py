@@ -14,7 +14,7 @@ from algorithm_operator.api.conditions import ConditionType, find, rfc3339
 from algorithm_operator.core.admission import not_ready
 from algorithm_operator.core.world import Algorithm
 from algorithm_operator.gateway import shapes
-from algorithm_operator.gateway.answers import Window, Windowed, answer
+from algorithm_operator.gateway.answers import Windowed, answer
 from algorithm_operator.gateway.catalogue import algorithms, interface_shape
 from algorithm_operator.gateway.context import Caller, Calling, Gateway
 from algorithm_operator.gateway.errors import not_found
@@ -29,16 +29,17 @@ _BASE = "/{namespace}/api/v1/algorithms"
 @router.get(f"{_BASE}/", response_model=shapes.Page[shapes.Algorithm])
 async def list_algorithms(caller: Calling, window: Windowed, slug: str | None = None) -> Response:
     """The Algorithms of the namespace; `slug` is the name of one."""
-    chosen, count = _part(await _visible(caller, slug), window)
-    seconds = await _durations(caller.gateway, caller.namespace) if chosen else {}
-    return window.page([_shape(caller, each, seconds.get(each.name)) for each in chosen], count)
+    found = await _visible(caller, slug)
+    seconds = await _durations(caller.gateway, caller.namespace) if window.part(found) else {}
+    shown = [_shape(caller, each, seconds.get(each.name)) for each in window.part(found)]
+    return window.page(shown, len(found))
 
 
 @router.get(f"{_BASE}/images/", response_model=shapes.Page[shapes.AlgorithmImage])
 async def list_images(caller: Calling, window: Windowed) -> Response:
     """The images that the Algorithms run now."""
-    chosen, count = _part(await _visible(caller), window)
-    return window.page([_image_shape(caller, each) for each in chosen], count)
+    found = await _visible(caller)
+    return window.page([_image_shape(caller, each) for each in window.part(found)], len(found))
 
 
 @router.get(f"{_BASE}/images/{{pk:uuid}}/", response_model=shapes.AlgorithmImage)
@@ -70,10 +71,6 @@ async def _visible(caller: Caller, name: str | None = None) -> list[Algorithm]:
         return []
     found = await algorithms(caller.gateway, caller.namespace)
     return found if name is None else [each for each in found if each.name == name]
-
-
-def _part(found: list[Algorithm], window: Window) -> tuple[list[Algorithm], int]:
-    return found[window.offset : window.offset + window.limit], len(found)
 
 
 def _shape(caller: Caller, algorithm: Algorithm, seconds: float | None) -> shapes.Algorithm:

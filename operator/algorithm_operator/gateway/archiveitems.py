@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from fastapi import APIRouter, Response
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from algorithm_operator.contract.plan import PlannedSocket
@@ -15,6 +15,7 @@ from algorithm_operator.gateway import catalogue, importing, shapes, uploads, va
 from algorithm_operator.gateway.answers import Windowed, answer
 from algorithm_operator.gateway.archives import MAX_TITLE, archive_row, text_problem
 from algorithm_operator.gateway.context import Caller, Calling
+from algorithm_operator.gateway.database.listing import listed
 from algorithm_operator.gateway.database.models import Archive, ArchiveItem, UploadSession
 from algorithm_operator.gateway.errors import (
     NO_OBJECT,
@@ -50,12 +51,11 @@ async def items(caller: Calling, window: Windowed, archive: str | None = None) -
     asked = select(ArchiveItem).join(Archive).where(Archive.namespace == caller.namespace)
     if archive is not None:
         asked = asked.where(Archive.id == archive)
+    asked = asked.order_by(ArchiveItem.created, ArchiveItem.id)
 
     def read(session: Session) -> tuple[list[Kept], int]:
-        count = session.scalar(select(func.count()).select_from(asked.subquery())) or 0
-        ordered = asked.order_by(ArchiveItem.created, ArchiveItem.id)
-        page = session.scalars(ordered.offset(window.offset).limit(window.limit))
-        return kept(session, list(page)), count
+        rows, count = listed(session, asked, window)
+        return kept(session, rows), count
 
     page, count = await caller.gateway.database.run(read)
     sockets = await catalogue.sockets(caller.gateway, caller.namespace)

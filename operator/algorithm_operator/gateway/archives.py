@@ -7,12 +7,13 @@ import unicodedata
 from uuid import UUID, uuid4
 
 from fastapi import APIRouter, Response
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from algorithm_operator.gateway.answers import Windowed, answer
 from algorithm_operator.gateway.context import Caller, Calling
 from algorithm_operator.gateway.database import models
+from algorithm_operator.gateway.database.listing import listed
 from algorithm_operator.gateway.errors import BLANK, invalid, not_found, too_long
 from algorithm_operator.gateway.identity import Resource, Verb
 from algorithm_operator.gateway.shapes import Archive, ArchiveRequest, Page
@@ -59,13 +60,8 @@ async def archives(caller: Calling, window: Windowed, slug: str | None = None) -
     asked = select(models.Archive).where(models.Archive.namespace == caller.namespace)
     if slug is not None:
         asked = asked.where(models.Archive.slug == slug)
-
-    def read(session: Session) -> tuple[list[models.Archive], int]:
-        count = session.scalar(select(func.count()).select_from(asked.subquery())) or 0
-        ordered = asked.order_by(models.Archive.created, models.Archive.id)
-        return list(session.scalars(ordered.offset(window.offset).limit(window.limit))), count
-
-    rows, count = await caller.gateway.database.run(read)
+    asked = asked.order_by(models.Archive.created, models.Archive.id)
+    rows, count = await caller.gateway.database.run(lambda session: listed(session, asked, window))
     return window.page([archive_shape(row, caller.urls) for row in rows], count)
 
 

@@ -15,10 +15,11 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from algorithm_operator.gateway.answers import answer
+from algorithm_operator.gateway.answers import refusal
 from algorithm_operator.gateway.errors import unavailable
 
 PROBES = frozenset({"/healthz", "/readyz"})
+"""Asked every few seconds, by the kubelet."""
 
 Check = Callable[[Request], Awaitable[object]]
 """Raises a refusal unless the request's token counts."""
@@ -55,9 +56,7 @@ class Bounds:
             return
         if self._open >= self._limits.requests:
             error = unavailable("The gateway has more requests than it can answer. Try again in a moment.")
-            refusal = answer(error.body, error.status)
-            refusal.headers.update(error.headers)
-            await refusal(scope, receive, send)
+            await refusal(error)(scope, receive, send)
             return
         self._open += 1
         body = _Body(scope, receive, self)

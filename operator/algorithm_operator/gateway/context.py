@@ -11,6 +11,7 @@ from typing import Annotated, Protocol, TypeVar
 from fastapi import Depends, Request
 from sqlalchemy.orm import Session
 
+from algorithm_operator.gateway.errors import refused
 from algorithm_operator.gateway.identity import Rights
 from algorithm_operator.gateway.memory import Memory
 from algorithm_operator.gateway.settings import Settings
@@ -62,6 +63,16 @@ class Caller:
     def username(self) -> str:
         """Who asks."""
         return self.rights.person.username
+
+    async def store(self) -> str:
+        """The name of the DataStore that takes the namespace's uploads and results. 400 if there is none."""
+        name = await self.gateway.stores.default(self.namespace)
+        if name is None:
+            raise refused(
+                f"Namespace {self.namespace} has no DataStore that the gateway could use; an admin makes one with "
+                "default: true."
+            )
+        return name
 
 
 async def serving(request: Request) -> Gateway:

@@ -7,13 +7,13 @@ from typing import Literal
 from uuid import UUID, uuid5
 
 from fastapi import APIRouter, Response
-from sqlalchemy import func, select
-from sqlalchemy.orm import Session
+from sqlalchemy import select
 
 from algorithm_operator.api.job import ImageGeometry
 from algorithm_operator.gateway.answers import Windowed, answer
 from algorithm_operator.gateway.context import Calling
 from algorithm_operator.gateway.database import models
+from algorithm_operator.gateway.database.listing import listed
 from algorithm_operator.gateway.identity import Resource, Verb
 from algorithm_operator.gateway.importing import image_row
 from algorithm_operator.gateway.shapes import Image, ImageFile, Page
@@ -75,13 +75,8 @@ async def images(
             models.UploadSession.id == origin, models.UploadSession.namespace == caller.namespace
         )
         asked = asked.where(models.Image.id.in_(made))
-
-    def read(session: Session) -> tuple[list[models.Image], int]:
-        count = session.scalar(select(func.count()).select_from(asked.subquery())) or 0
-        ordered = asked.order_by(models.Image.created, models.Image.id)
-        return list(session.scalars(ordered.offset(window.offset).limit(window.limit))), count
-
-    rows, count = await caller.gateway.database.run(read)
+    asked = asked.order_by(models.Image.created, models.Image.id)
+    rows, count = await caller.gateway.database.run(lambda session: listed(session, asked, window))
     return window.page([image_shape(row, caller.urls) for row in rows], count)
 
 

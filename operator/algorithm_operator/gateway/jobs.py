@@ -47,11 +47,11 @@ async def list_jobs(
         wanted.place, wanted.imports = await _image(caller, pk)
         wanted.by_input = True
     if wanted.all:
-        part, count = _readable(bodies[window.offset : window.offset + window.limit]), len(bodies)
+        part, count = _readable(window.part(bodies)), len(bodies)
     else:
         # In a thread: to read thousands of jobs takes seconds.
         found = await asyncio.to_thread(lambda: list(filter(wanted.has, _readable(bodies))))
-        part, count = found[window.offset : window.offset + window.limit], len(found)
+        part, count = window.part(found), len(found)
     known = await known_of(caller, part)
     return window.page([job_shape(each, known, caller.urls) for each in part], count)
 

@@ -245,11 +245,7 @@ async def _checked(caller: Caller, asked: _Asked, pk: str) -> list[Given]:
 async def _created(caller: Caller, asked: _Asked, given: Sequence[Given], pk: str) -> bool:
     """Count the start and create the job. False: its name is taken."""
     gateway, namespace = caller.gateway, caller.namespace
-    store = await gateway.stores.default(namespace)
-    if store is None:
-        raise refused(
-            f"Namespace {namespace} has no DataStore that the gateway could use; an admin makes one with default: true."
-        )
+    store = await caller.store()
     inputs = [await job_input(caller, await values.settle(caller, each), store) for each in given]
     body: Body = {
         "metadata": {

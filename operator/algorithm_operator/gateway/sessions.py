@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from fastapi import APIRouter, Response
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from algorithm_operator.api.kinds import PANIMG_KINDS
@@ -15,6 +15,7 @@ from algorithm_operator.gateway import archiveitems, catalogue, importing, outco
 from algorithm_operator.gateway.answers import Windowed, answer
 from algorithm_operator.gateway.context import Caller, Calling
 from algorithm_operator.gateway.database import models
+from algorithm_operator.gateway.database.listing import listed
 from algorithm_operator.gateway.errors import NO_OBJECT, invalid, no_slug, not_found, refused
 from algorithm_operator.gateway.identity import Resource, Verb
 from algorithm_operator.gateway.itemvalues import NewValue, put
@@ -60,16 +61,10 @@ async def sessions(caller: Calling, window: Windowed) -> Response:
     """One's own, oldest first."""
     if not await caller.rights.may(Verb.GET, Resource.IMAGES):
         return window.page([], 0)
-    own = select(models.UploadSession).where(
-        models.UploadSession.namespace == caller.namespace, models.UploadSession.username == caller.username
-    )
-
-    def read(session: Session) -> tuple[list[models.UploadSession], int]:
-        count = session.scalar(select(func.count()).select_from(own.subquery())) or 0
-        ordered = own.order_by(models.UploadSession.created, models.UploadSession.id)
-        return list(session.scalars(ordered.offset(window.offset).limit(window.limit))), count
-
-    rows, count = await caller.gateway.database.run(read)
+    row = models.UploadSession
+    own = (row.namespace == caller.namespace, row.username == caller.username)
+    asked = select(row).where(*own).order_by(row.created, row.id)
+    rows, count = await caller.gateway.database.run(lambda session: listed(session, asked, window))
     seen = [await importing.look(caller.gateway, row) for row in rows]
     return window.page([session_shape(row, status, caller.urls) for row, status in seen], count)
 

@@ -19,8 +19,7 @@ _BASE = "/{namespace}/api/v1/components/interfaces"
 async def list_sockets(caller: Calling, window: Windowed, slug: str | None = None) -> Response:
     """The sockets of the namespace's Algorithms, and the common ones that every Algorithm knows."""
     found = [each for each in await _visible(caller) if slug is None or each.slug == slug]
-    part = found[window.offset : window.offset + window.limit]
-    return window.page([catalogue.socket_shape(each) for each in part], len(found))
+    return window.page([catalogue.socket_shape(each) for each in window.part(found)], len(found))
 
 
 @router.get(f"{_BASE}/{{pk:int}}/", response_model=shapes.Socket)

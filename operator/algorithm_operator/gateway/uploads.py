@@ -14,7 +14,7 @@ from datetime import timedelta
 from functools import partial
 
 from fastapi import APIRouter, Response
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from algorithm_operator.api.text import shown
@@ -22,6 +22,7 @@ from algorithm_operator.contract.paths import check_store_path
 from algorithm_operator.gateway import multipart, shapes, uploadparts, uploadrows
 from algorithm_operator.gateway.answers import Windowed, answer
 from algorithm_operator.gateway.context import Caller, Calling, Gateway
+from algorithm_operator.gateway.database.listing import listed
 from algorithm_operator.gateway.database.models import Upload
 from algorithm_operator.gateway.errors import BLANK, NO_OBJECT, invalid, refused, too_long
 from algorithm_operator.gateway.identity import Resource, Verb
@@ -46,13 +47,8 @@ async def list_uploads(caller: Calling, window: Windowed) -> Response:
     if not await caller.rights.may(Verb.GET, Resource.UPLOADS):
         return window.page([], 0)
     mine = (Upload.namespace == caller.namespace, Upload.username == caller.username)
-
-    def read(session: Session) -> tuple[Sequence[Upload], int]:
-        rows = select(Upload).where(*mine).order_by(Upload.created, Upload.id)
-        count = session.scalars(select(func.count()).select_from(Upload).where(*mine)).one()
-        return session.scalars(rows.offset(window.offset).limit(window.limit)).all(), count
-
-    found, count = await caller.gateway.database.run(read)
+    asked = select(Upload).where(*mine).order_by(Upload.created, Upload.id)
+    found, count = await caller.gateway.database.run(lambda session: listed(session, asked, window))
     return window.page([uploadrows.shape(caller, upload) for upload in found], count)
 
 
@@ -62,11 +58,6 @@ async def create_upload(caller: Calling, body: shapes.UploadRequest) -> Response
     await caller.rights.act(Verb.CREATE, Resource.UPLOADS)
     if why := wrong_filename(body.filename):
         raise invalid(filename=[why])
-    if (store := await caller.gateway.stores.default(caller.namespace)) is None:
-        raise refused(
-            f"Namespace {caller.namespace} has no DataStore that the gateway could use; an admin makes one with "
-            f"default: true."
-        )
     settings = caller.gateway.settings
     upload = Upload(
         id=str(uuid.uuid4()),
@@ -76,7 +67,7 @@ async def create_upload(caller: Calling, body: shapes.UploadRequest) -> Response
         multipart_id=secrets.token_hex(32),
         status=INITIALIZED,
         created=caller.gateway.now(),
-        store=store,
+        store=await caller.store(),
     )
 
     def add(session: Session) -> None:
