@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 from fastapi import APIRouter, Response
 from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, selectinload
 
 from algorithm_operator.contract.plan import PlannedSocket
 from algorithm_operator.gateway import catalogue, importing, shapes, uploads, values
@@ -27,7 +27,15 @@ from algorithm_operator.gateway.errors import (
     refused,
 )
 from algorithm_operator.gateway.identity import Resource, Verb
-from algorithm_operator.gateway.itemvalues import Kept, NewValue, item_shape, kept, posted_shape, put
+from algorithm_operator.gateway.itemvalues import (
+    NewValue,
+    SeenItem,
+    item_shape,
+    posted_shape,
+    put,
+    seen_items,
+)
+from algorithm_operator.gateway.requests import ArchiveItemRequest, ValueRequest
 from algorithm_operator.gateway.urls import pk_in
 
 router = APIRouter(tags=["archives"])
@@ -48,14 +56,19 @@ async def items(caller: Calling, window: Windowed, archive: str | None = None) -
     """The items of the namespace, or of the archive with that pk, oldest first."""
     if not await caller.rights.may(Verb.LIST, Resource.ARCHIVES):
         return window.page([], 0)
-    asked = select(ArchiveItem).join(Archive).where(Archive.namespace == caller.namespace)
+    asked = (
+        select(ArchiveItem)
+        .options(selectinload(ArchiveItem.values))
+        .join(Archive)
+        .where(Archive.namespace == caller.namespace)
+    )
     if archive is not None:
         asked = asked.where(Archive.id == archive)
-    asked = asked.order_by(ArchiveItem.created, ArchiveItem.id)
+    asked = asked.order_by(ArchiveItem.created, ArchiveItem.id).options(selectinload(ArchiveItem.values))
 
-    def read(session: Session) -> tuple[list[Kept], int]:
+    def read(session: Session) -> tuple[list[SeenItem], int]:
         rows, count = listed(session, asked, window)
-        return kept(session, rows), count
+        return seen_items(session, rows), count
 
     page, count = await caller.gateway.database.run(read)
     sockets = await catalogue.sockets(caller.gateway, caller.namespace)
@@ -81,7 +94,7 @@ async def item(caller: Calling, pk: UUID) -> Response:
     status_code=201,
     summary="Make an archive item",
 )
-async def create(caller: Calling, asked: shapes.ArchiveItemRequest) -> Response:
+async def create(caller: Calling, asked: ArchiveItemRequest) -> Response:
     """An item without values: PATCH adds them, as at Grand Challenge."""
     if asked.archive is None:
         raise invalid(archive=[REQUIRED])
@@ -96,7 +109,7 @@ async def create(caller: Calling, asked: shapes.ArchiveItemRequest) -> Response:
         id=str(uuid4()), archive_id=archive.id, title=title or "", created=caller.gateway.now()
     )
     await caller.gateway.database.run(lambda session: session.add(made))
-    return answer(posted_shape(Kept(made, [], {}), caller.urls), 201)
+    return answer(posted_shape(SeenItem(made, [], {}), caller.urls), 201)
 
 
 @router.patch(
@@ -104,7 +117,7 @@ async def create(caller: Calling, asked: shapes.ArchiveItemRequest) -> Response:
     response_model=shapes.ArchiveItemPosted,
     summary="Change an archive item",
 )
-async def update(caller: Calling, pk: UUID, asked: shapes.ArchiveItemRequest) -> Response:
+async def update(caller: Calling, pk: UUID, asked: ArchiveItemRequest) -> Response:
     """Give the sockets that are named other values; those of other sockets stay. All of them, or none."""
     await caller.rights.act(Verb.UPDATE, Resource.ARCHIVES)
     item = str(pk)
@@ -116,7 +129,7 @@ async def update(caller: Calling, pk: UUID, asked: shapes.ArchiveItemRequest) ->
     if files:
         await uploads.claim(caller.gateway, files, _user(item))
 
-    def write(session: Session) -> Kept:
+    def write(session: Session) -> SeenItem:
         row = find(session, caller.namespace, item)
         if row is None:
             raise not_found()
@@ -126,7 +139,7 @@ async def update(caller: Calling, pk: UUID, asked: shapes.ArchiveItemRequest) ->
             put(session, item, each)
         session.flush()
         session.refresh(row, ["values"])
-        return kept(session, [row])[0]
+        return seen_items(session, [row])[0]
 
     return answer(posted_shape(await caller.gateway.database.run(write), caller.urls))
 
@@ -136,7 +149,7 @@ def _new(given: values.Given) -> NewValue:
     return NewValue(given.slug, value, given.image_id, given.session_id, given.upload_id)
 
 
-async def _resolved(caller: Caller, pk: str, asked: Sequence[shapes.ValueRequest]) -> list[values.Given]:
+async def _resolved(caller: Caller, pk: str, asked: Sequence[ValueRequest]) -> list[values.Given]:
     """What is to be put, checked; 400 says what is wrong with each."""
     sockets = await catalogue.sockets(caller.gateway, caller.namespace) if asked else {}
     new: list[values.Given] = []
@@ -158,7 +171,7 @@ async def _one(
     caller: Caller,
     pk: str,
     sockets: Mapping[str, PlannedSocket],
-    request: shapes.ValueRequest,
+    request: ValueRequest,
     known: Collection[str],
 ) -> values.Given:
     if request.interface is None:
@@ -185,12 +198,12 @@ async def _session(caller: Caller, pk: str) -> UploadSession:
     return await caller.gateway.database.run(lambda session: session.get_one(UploadSession, pk))
 
 
-async def _read(caller: Caller, pk: str) -> Kept:
-    def read(session: Session) -> Kept:
+async def _read(caller: Caller, pk: str) -> SeenItem:
+    def read(session: Session) -> SeenItem:
         row = find(session, caller.namespace, pk)
         if row is None:
             raise not_found()
-        return kept(session, [row])[0]
+        return seen_items(session, [row])[0]
 
     return await caller.gateway.database.run(read)
 
@@ -207,7 +220,7 @@ async def _look(caller: Caller, pk: str) -> None:
         await importing.refresh_session(caller.gateway, each)
 
 
-def _title(asked: shapes.ArchiveItemRequest) -> str | None:
+def _title(asked: ArchiveItemRequest) -> str | None:
     if asked.title is not None and (why := text_problem(asked.title, MAX_TITLE)):
         raise invalid(title=[why])
     return asked.title

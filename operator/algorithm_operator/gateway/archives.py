@@ -16,7 +16,8 @@ from algorithm_operator.gateway.database import models
 from algorithm_operator.gateway.database.listing import listed
 from algorithm_operator.gateway.errors import BLANK, invalid, not_found, too_long
 from algorithm_operator.gateway.identity import Resource, Verb
-from algorithm_operator.gateway.shapes import Archive, ArchiveRequest, Page
+from algorithm_operator.gateway.requests import ArchiveRequest
+from algorithm_operator.gateway.shapes import Archive, Page
 from algorithm_operator.gateway.urls import Urls
 
 router = APIRouter(tags=["archives"])

@@ -21,6 +21,7 @@ from algorithm_operator.gateway.identity import Resource, Verb
 from algorithm_operator.gateway.jobfacts import known_of
 from algorithm_operator.gateway.jobids import job_name, output_image_pk, pk_of, value_pk
 from algorithm_operator.gateway.jobviews import Place, SeenJob, job_shape, label
+from algorithm_operator.gateway.requests import JobRequest
 from algorithm_operator.gateway.values import posted
 from algorithm_operator.kube.resources import ALGORITHM_JOBS, Body
 
@@ -57,7 +58,7 @@ async def list_jobs(
 
 
 @router.post(f"{_BASE}/", status_code=201, response_model=shapes.JobPosted)
-async def create_job(caller: Calling, request: shapes.JobRequest) -> Response:
+async def create_job(caller: Calling, request: JobRequest) -> Response:
     """Start a job. The same request once more is the same job, as long as that has not failed."""
     started = await jobstarts.start(caller, request)
     url = caller.urls.job(started.pk)

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from algorithm_operator.api.interface import Interface
 from algorithm_operator.api.job import AlgorithmJobStatus, JobInput
-from algorithm_operator.api.text import shown as safe
+from algorithm_operator.api.text import shown
 from algorithm_operator.contract.accept import check_size
 from algorithm_operator.contract.interfaces import Mismatch, listed, pick
 from algorithm_operator.contract.sockets import planned_socket, title_of
@@ -46,7 +46,7 @@ from algorithm_operator.gateway.jobids import (
 )
 from algorithm_operator.gateway.jobinputs import job_input
 from algorithm_operator.gateway.jobviews import VALIDATING, label
-from algorithm_operator.gateway.shapes import JobRequest, ValueRequest
+from algorithm_operator.gateway.requests import JobRequest, ValueRequest
 from algorithm_operator.gateway.urls import pk_in
 from algorithm_operator.gateway.values import UNSET, Given
 from algorithm_operator.kube import errors
@@ -268,10 +268,10 @@ async def _created(caller: Caller, asked: _Asked, given: Sequence[Given], pk: st
         if isinstance(error, errors.AlreadyExists):
             return False
         if isinstance(error, errors.Invalid):
-            raise refused(f"The cluster refuses the job: {safe(error.message, 1024)}") from error
+            raise refused(f"The cluster refuses the job: {shown(error.message, 1024)}") from error
         if isinstance(error, errors.Forbidden) and error.is_quota:
             raise refused(
-                f"The namespace's quota leaves no room for another job: {safe(error.message, 1024)}"
+                f"The namespace's quota leaves no room for another job: {shown(error.message, 1024)}"
             ) from error
         raise
     return True

@@ -19,7 +19,8 @@ from algorithm_operator.gateway.database.listing import listed
 from algorithm_operator.gateway.errors import NO_OBJECT, invalid, no_slug, not_found, refused
 from algorithm_operator.gateway.identity import Resource, Verb
 from algorithm_operator.gateway.itemvalues import NewValue, put
-from algorithm_operator.gateway.shapes import Page, UploadSession, UploadSessionRequest
+from algorithm_operator.gateway.requests import UploadSessionRequest
+from algorithm_operator.gateway.shapes import Page, UploadSession
 from algorithm_operator.gateway.urls import Urls, pk_in
 
 router = APIRouter(tags=["images"])

@@ -14,7 +14,8 @@ from algorithm_operator.gateway import shapes
 from algorithm_operator.gateway.context import Caller
 from algorithm_operator.gateway.database.models import Upload, UploadPart
 from algorithm_operator.gateway.errors import ApiError, invalid, not_found
-from algorithm_operator.gateway.shapes import NamedPart, UploadStatus
+from algorithm_operator.gateway.requests import NamedPart
+from algorithm_operator.gateway.shapes import UploadStatus
 from algorithm_operator.gateway.storage import Store
 
 INITIALIZED: UploadStatus = "Initialized"

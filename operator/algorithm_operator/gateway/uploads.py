@@ -26,6 +26,7 @@ from algorithm_operator.gateway.database.listing import listed
 from algorithm_operator.gateway.database.models import Upload
 from algorithm_operator.gateway.errors import BLANK, NO_OBJECT, invalid, refused, too_long
 from algorithm_operator.gateway.identity import Resource, Verb
+from algorithm_operator.gateway.requests import UploadRequest
 from algorithm_operator.gateway.storage import Store, StoreRefused, StoreUnavailable
 from algorithm_operator.gateway.uploadrows import ABORTED, COMPLETED, INITIALIZED, UPLOADS
 from algorithm_operator.gateway.urls import pk_in
@@ -53,7 +54,7 @@ async def list_uploads(caller: Calling, window: Windowed) -> Response:
 
 
 @router.post(UPLOADS, response_model=shapes.Upload, status_code=201)
-async def create_upload(caller: Calling, body: shapes.UploadRequest) -> Response:
+async def create_upload(caller: Calling, body: UploadRequest) -> Response:
     """Begin an upload. Its bytes come in parts; it can be used once it is completed, by whoever began it."""
     await caller.rights.act(Verb.CREATE, Resource.UPLOADS)
     if why := wrong_filename(body.filename):

@@ -20,12 +20,12 @@ from algorithm_operator.contract.places import check_paths
 from algorithm_operator.contract.plan import MAX_VALUES_BYTES, PlannedSocket
 from algorithm_operator.contract.values import JsonError, check_value, depth_problem, dump_json, parse_json
 from algorithm_operator.gateway import importing, uploads
-from algorithm_operator.gateway.catalogue import socket_shape
 from algorithm_operator.gateway.context import Caller
 from algorithm_operator.gateway.database.models import UploadSession
 from algorithm_operator.gateway.errors import NO_OBJECT, ApiError, invalid, refused
 from algorithm_operator.gateway.identity import Resource, Verb
-from algorithm_operator.gateway.shapes import PostedValue, SocketValue, ValueRequest
+from algorithm_operator.gateway.requests import ValueRequest
+from algorithm_operator.gateway.shapes import PostedValue
 from algorithm_operator.gateway.urls import Urls, pk_in
 
 _NO_JSON = "Value must be valid JSON."
@@ -204,14 +204,6 @@ def posted(caller: Caller, given: Given, pk: int) -> PostedValue:
         pk=pk,
         image_name=given.image_name,
     )
-
-
-def shown(
-    socket: PlannedSocket, pk: int, *, value: Any = None, file: str | None = None, image: str | None = None
-) -> SocketValue:
-    """A value in any other answer; `file` and `image` are URLs."""
-    shape = socket_shape(socket)
-    return SocketValue(socket=shape, interface=shape, value=value, file=file, image=image, pk=pk)
 
 
 def _pk(url: str, url_of: Callable[[str], str], field: str) -> str:

@@ -25,8 +25,9 @@ from algorithm_operator.gateway.envelope import _BrokenError
 from algorithm_operator.gateway.errors import refused
 from algorithm_operator.gateway.handlers import MAX_INDEX, of_validation
 from algorithm_operator.gateway.identity import Person, Rights
+from algorithm_operator.gateway.requests import JobRequest
 from algorithm_operator.gateway.settings import Settings
-from algorithm_operator.gateway.shapes import Job, JobRequest
+from algorithm_operator.gateway.shapes import Job
 from algorithm_operator.gateway.storage import StoreRefused, StoreUnavailable
 from algorithm_operator.gateway.urls import Urls
 from algorithm_operator.kube import errors as kube

@@ -16,8 +16,8 @@ from algorithm_operator.contract.paths import check_store_path
 from algorithm_operator.gateway import uploads
 from algorithm_operator.gateway.database.models import Upload, UploadPart
 from algorithm_operator.gateway.errors import ApiError
+from algorithm_operator.gateway.requests import NamedPart
 from algorithm_operator.gateway.settings import Settings
-from algorithm_operator.gateway.shapes import NamedPart
 from algorithm_operator.gateway.storage import StoreRefused, StoreUnavailable
 from algorithm_operator.gateway.uploadrows import chosen
 from tests.unit.gateway import fakes
