@@ -20,13 +20,13 @@ from algorithm_operator.gateway.context import Caller, Calling, Gateway
 from algorithm_operator.gateway.errors import not_found
 from algorithm_operator.gateway.identity import Resource, Verb
 from algorithm_operator.gateway.jobids import algorithm_image_pk
+from algorithm_operator.gateway.urls import API
 from algorithm_operator.kube.resources import ALGORITHM_JOBS
 
-router = APIRouter(tags=["algorithms"])
-_BASE = "/{namespace}/api/v1/algorithms"
+router = APIRouter(prefix=f"{API}/algorithms", tags=["algorithms"])
 
 
-@router.get(f"{_BASE}/", response_model=shapes.Page[shapes.Algorithm])
+@router.get("/", response_model=shapes.Page[shapes.Algorithm])
 async def list_algorithms(caller: Calling, window: Windowed, slug: str | None = None) -> Response:
     """The Algorithms of the namespace; `slug` is the name of one."""
     found = await _visible(caller, slug)
@@ -35,15 +35,15 @@ async def list_algorithms(caller: Calling, window: Windowed, slug: str | None = 
     return window.page(shown, len(found))
 
 
-@router.get(f"{_BASE}/images/", response_model=shapes.Page[shapes.AlgorithmImage])
-async def list_images(caller: Calling, window: Windowed) -> Response:
+@router.get("/images/", response_model=shapes.Page[shapes.AlgorithmImage])
+async def list_algorithm_images(caller: Calling, window: Windowed) -> Response:
     """The images that the Algorithms run now."""
     found = await _visible(caller)
     return window.page([_image_shape(caller, each) for each in window.part(found)], len(found))
 
 
-@router.get(f"{_BASE}/images/{{pk:uuid}}/", response_model=shapes.AlgorithmImage)
-async def get_image(caller: Calling, pk: UUID) -> Response:
+@router.get("/images/{pk:uuid}/", response_model=shapes.AlgorithmImage)
+async def get_algorithm_image(caller: Calling, pk: UUID) -> Response:
     """The image of an Algorithm, by digest; also one that only earlier jobs have run."""
     for each in await algorithms(caller.gateway, caller.namespace):
         image = _image_shape(caller, each)
@@ -53,7 +53,7 @@ async def get_image(caller: Calling, pk: UUID) -> Response:
     return answer(await _earlier_image(caller, str(pk)))
 
 
-@router.get(f"{_BASE}/{{pk:uuid}}/", response_model=shapes.Algorithm)
+@router.get("/{pk:uuid}/", response_model=shapes.Algorithm)
 async def get_algorithm(caller: Calling, pk: UUID) -> Response:
     """One Algorithm."""
     found = next((x for x in await algorithms(caller.gateway, caller.namespace) if x.uid == str(pk)), None)

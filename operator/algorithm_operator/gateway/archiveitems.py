@@ -36,9 +36,9 @@ from algorithm_operator.gateway.itemvalues import (
     seen_items,
 )
 from algorithm_operator.gateway.requests import ArchiveItemRequest, ValueRequest
-from algorithm_operator.gateway.urls import pk_in
+from algorithm_operator.gateway.urls import API, pk_in
 
-router = APIRouter(tags=["archives"])
+router = APIRouter(prefix=f"{API}/archives/items", tags=["archives"])
 
 
 def find(session: Session, namespace: str, pk: str) -> ArchiveItem | None:
@@ -48,11 +48,10 @@ def find(session: Session, namespace: str, pk: str) -> ArchiveItem | None:
 
 
 @router.get(
-    "/{namespace}/api/v1/archives/items/",
+    "/",
     response_model=shapes.Page[shapes.ArchiveItem],
-    summary="List archive items",
 )
-async def items(caller: Calling, window: Windowed, archive: str | None = None) -> Response:
+async def list_items(caller: Calling, window: Windowed, archive: str | None = None) -> Response:
     """The items of the namespace, or of the archive with that pk, oldest first."""
     if not await caller.rights.may(Verb.LIST, Resource.ARCHIVES):
         return window.page([], 0)
@@ -76,11 +75,10 @@ async def items(caller: Calling, window: Windowed, archive: str | None = None) -
 
 
 @router.get(
-    "/{namespace}/api/v1/archives/items/{pk:uuid}/",
+    "/{pk:uuid}/",
     response_model=shapes.ArchiveItem,
-    summary="One archive item",
 )
-async def item(caller: Calling, pk: UUID) -> Response:
+async def get_item(caller: Calling, pk: UUID) -> Response:
     """Its values; an image that is still imported is null."""
     await caller.rights.see(Resource.ARCHIVES)
     await _look(caller, str(pk))
@@ -89,12 +87,11 @@ async def item(caller: Calling, pk: UUID) -> Response:
 
 
 @router.post(
-    "/{namespace}/api/v1/archives/items/",
+    "/",
     response_model=shapes.ArchiveItemPosted,
     status_code=201,
-    summary="Make an archive item",
 )
-async def create(caller: Calling, asked: ArchiveItemRequest) -> Response:
+async def create_item(caller: Calling, asked: ArchiveItemRequest) -> Response:
     """An item without values: PATCH adds them, as at Grand Challenge."""
     if asked.archive is None:
         raise invalid(archive=[REQUIRED])
@@ -113,11 +110,10 @@ async def create(caller: Calling, asked: ArchiveItemRequest) -> Response:
 
 
 @router.patch(
-    "/{namespace}/api/v1/archives/items/{pk:uuid}/",
+    "/{pk:uuid}/",
     response_model=shapes.ArchiveItemPosted,
-    summary="Change an archive item",
 )
-async def update(caller: Calling, pk: UUID, asked: ArchiveItemRequest) -> Response:
+async def update_item(caller: Calling, pk: UUID, asked: ArchiveItemRequest) -> Response:
     """Give the sockets that are named other values; those of other sockets stay. All of them, or none."""
     await caller.rights.act(Verb.UPDATE, Resource.ARCHIVES)
     item = str(pk)

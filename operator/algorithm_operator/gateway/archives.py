@@ -18,9 +18,9 @@ from algorithm_operator.gateway.errors import BLANK, invalid, not_found, too_lon
 from algorithm_operator.gateway.identity import Resource, Verb
 from algorithm_operator.gateway.requests import ArchiveRequest
 from algorithm_operator.gateway.shapes import Archive, Page
-from algorithm_operator.gateway.urls import Urls
+from algorithm_operator.gateway.urls import API, Urls
 
-router = APIRouter(tags=["archives"])
+router = APIRouter(prefix=f"{API}/archives", tags=["archives"])
 
 MAX_TITLE, MAX_DESCRIPTION, MAX_SLUG = 255, 16384, 63
 _SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
@@ -53,8 +53,8 @@ async def archive_row(caller: Caller, pk: str) -> models.Archive | None:
     return await caller.gateway.database.run(read)
 
 
-@router.get("/{namespace}/api/v1/archives/", response_model=Page[Archive], summary="List archives")
-async def archives(caller: Calling, window: Windowed, slug: str | None = None) -> Response:
+@router.get("/", response_model=Page[Archive])
+async def list_archives(caller: Calling, window: Windowed, slug: str | None = None) -> Response:
     """The archives of the namespace, oldest first."""
     if not await caller.rights.may(Verb.LIST, Resource.ARCHIVES):
         return window.page([], 0)
@@ -66,8 +66,8 @@ async def archives(caller: Calling, window: Windowed, slug: str | None = None) -
     return window.page([archive_shape(row, caller.urls) for row in rows], count)
 
 
-@router.get("/{namespace}/api/v1/archives/{pk:uuid}/", response_model=Archive, summary="One archive")
-async def archive(caller: Calling, pk: UUID) -> Response:
+@router.get("/{pk:uuid}/", response_model=Archive)
+async def get_archive(caller: Calling, pk: UUID) -> Response:
     """Title, slug and description."""
     await caller.rights.see(Resource.ARCHIVES)
     row = await archive_row(caller, str(pk))
@@ -76,10 +76,8 @@ async def archive(caller: Calling, pk: UUID) -> Response:
     return answer(archive_shape(row, caller.urls))
 
 
-@router.post(
-    "/{namespace}/api/v1/archives/", response_model=Archive, status_code=201, summary="Make an archive"
-)
-async def create(caller: Calling, asked: ArchiveRequest) -> Response:
+@router.post("/", response_model=Archive, status_code=201)
+async def create_archive(caller: Calling, asked: ArchiveRequest) -> Response:
     """At Grand Challenge this is a web page. Without a slug it is made of the title."""
     await caller.rights.act(Verb.CREATE, Resource.ARCHIVES)
     slug = asked.slug if asked.slug is not None else _slug_of(asked.title)

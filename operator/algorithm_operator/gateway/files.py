@@ -19,14 +19,13 @@ from algorithm_operator.gateway.identity import Resource
 from algorithm_operator.gateway.images import suffix_of
 from algorithm_operator.gateway.importing import image_row
 from algorithm_operator.gateway.jobviews import SeenJob
+from algorithm_operator.gateway.urls import FILES
 
-router = APIRouter(tags=["files"])
+router = APIRouter(prefix=FILES, tags=["files"])
 
 
-@router.get(
-    "/{namespace}/files/images/{pk:uuid}/{name}", response_class=Response, summary="The file of an image"
-)
-async def image(caller: Calling, request: Request, pk: UUID, name: str) -> Response:
+@router.get("/images/{pk:uuid}/{name}", response_class=Response)
+async def get_image_file(caller: Calling, request: Request, pk: UUID, name: str) -> Response:
     """The bytes as they are stored; Range, ETag and If-None-Match are understood."""
     await caller.rights.see(Resource.IMAGES)
     row = await image_row(caller, str(pk))
@@ -36,11 +35,10 @@ async def image(caller: Calling, request: Request, pk: UUID, name: str) -> Respo
 
 
 @router.get(
-    "/{namespace}/files/jobs/{pk:uuid}/{direction}/{slug}/{name}",
+    "/jobs/{pk:uuid}/{direction}/{slug}/{name}",
     response_class=Response,
-    summary="A file of a job",
 )
-async def job_file(
+async def get_job_file(
     caller: Calling, request: Request, pk: UUID, direction: Literal["inputs", "outputs"], slug: str, name: str
 ) -> Response:
     """An input or output that is a file."""
@@ -58,11 +56,10 @@ async def job_file(
 
 
 @router.get(
-    "/{namespace}/files/items/{pk:uuid}/{slug}/{name}",
+    "/items/{pk:uuid}/{slug}/{name}",
     response_class=Response,
-    summary="A file of an archive item",
 )
-async def item_file(caller: Calling, request: Request, pk: UUID, slug: str, name: str) -> Response:
+async def get_item_file(caller: Calling, request: Request, pk: UUID, slug: str, name: str) -> Response:
     """A value that is a file."""
     await caller.rights.see(Resource.ARCHIVES)
 

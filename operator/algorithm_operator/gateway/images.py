@@ -17,9 +17,9 @@ from algorithm_operator.gateway.database.listing import listed
 from algorithm_operator.gateway.identity import Resource, Verb
 from algorithm_operator.gateway.importing import image_row
 from algorithm_operator.gateway.shapes import Image, ImageFile, Page
-from algorithm_operator.gateway.urls import Urls
+from algorithm_operator.gateway.urls import API, Urls
 
-router = APIRouter(tags=["images"])
+router = APIRouter(prefix=f"{API}/cases/images", tags=["images"])
 
 _COLOURS: dict[int, Literal["RGB", "RGBA"]] = {3: "RGB", 4: "RGBA"}
 """By the numbers a voxel; all else is GRAY, also what is no colour at all."""
@@ -60,8 +60,8 @@ def image_shape(row: models.Image, urls: Urls) -> Image:
     )
 
 
-@router.get("/{namespace}/api/v1/cases/images/", response_model=Page[Image], summary="List images")
-async def images(
+@router.get("/", response_model=Page[Image])
+async def list_images(
     caller: Calling, window: Windowed, name: str | None = None, origin: str | None = None
 ) -> Response:
     """The images of the namespace, oldest first; `name` is the whole name, `origin` the pk of an upload session."""
@@ -80,8 +80,8 @@ async def images(
     return window.page([image_shape(row, caller.urls) for row in rows], count)
 
 
-@router.get("/{namespace}/api/v1/cases/images/{pk:uuid}/", response_model=Image, summary="One image")
-async def image(caller: Calling, pk: UUID) -> Response:
+@router.get("/{pk:uuid}/", response_model=Image)
+async def get_image(caller: Calling, pk: UUID) -> Response:
     """Size, spacing and the URL of the file; 404 also for images of other namespaces."""
     await caller.rights.see(Resource.IMAGES)
     return answer(image_shape(await image_row(caller, str(pk)), caller.urls))

@@ -22,15 +22,15 @@ from algorithm_operator.gateway.jobfacts import known_of
 from algorithm_operator.gateway.jobids import job_name, output_image_pk, pk_of, value_pk
 from algorithm_operator.gateway.jobviews import Place, SeenJob, job_shape, label
 from algorithm_operator.gateway.requests import JobRequest
+from algorithm_operator.gateway.urls import API
 from algorithm_operator.gateway.values import posted
 from algorithm_operator.kube.resources import ALGORITHM_JOBS, Body
 
-router = APIRouter(tags=["jobs"])
+router = APIRouter(prefix=f"{API}/algorithms/jobs", tags=["jobs"])
 log = logging.getLogger(__name__)
-_BASE = "/{namespace}/api/v1/algorithms/jobs"
 
 
-@router.get(f"{_BASE}/", response_model=shapes.Page[shapes.Job])
+@router.get("/", response_model=shapes.Page[shapes.Job])
 async def list_jobs(
     caller: Calling,
     window: Windowed,
@@ -57,7 +57,7 @@ async def list_jobs(
     return window.page([job_shape(each, known, caller.urls) for each in part], count)
 
 
-@router.post(f"{_BASE}/", status_code=201, response_model=shapes.JobPosted)
+@router.post("/", status_code=201, response_model=shapes.JobPosted)
 async def create_job(caller: Calling, request: JobRequest) -> Response:
     """Start a job. The same request once more is the same job, as long as that has not failed."""
     started = await jobstarts.start(caller, request)
@@ -70,7 +70,7 @@ async def create_job(caller: Calling, request: JobRequest) -> Response:
     return answer(shape, 201)
 
 
-@router.get(f"{_BASE}/{{pk:uuid}}/", response_model=shapes.Job)
+@router.get("/{pk:uuid}/", response_model=shapes.Job)
 async def get_job(caller: Calling, pk: UUID) -> Response:
     """One job."""
     body = await find(caller, str(pk))

@@ -19,13 +19,14 @@ from algorithm_operator.gateway.errors import ApiError, forbidden, invalid, refu
 from algorithm_operator.gateway.identity import Resource, Verb
 from algorithm_operator.gateway.requests import CompleteRequest, PartNumbersRequest
 from algorithm_operator.gateway.storage import StoreUnavailable
-from algorithm_operator.gateway.uploadrows import ABORTED, COMPLETED, INITIALIZED, MAX_PARTS, UPLOADS
+from algorithm_operator.gateway.uploadrows import ABORTED, COMPLETED, INITIALIZED, MAX_PARTS
 
 router = APIRouter()
+"""A part of that of uploads.py."""
 
 log = logging.getLogger(__name__)
 
-_OF_AN_UPLOAD = UPLOADS + "{pk}/{multipart_id}/"
+_OF_AN_UPLOAD = "/{pk}/{multipart_id}/"
 
 
 @router.get(_OF_AN_UPLOAD + "list-parts/", response_model=shapes.UploadParts)

@@ -21,9 +21,9 @@ from algorithm_operator.gateway.identity import Resource, Verb
 from algorithm_operator.gateway.itemvalues import NewValue, put
 from algorithm_operator.gateway.requests import UploadSessionRequest
 from algorithm_operator.gateway.shapes import Page, UploadSession
-from algorithm_operator.gateway.urls import Urls, pk_in
+from algorithm_operator.gateway.urls import API, Urls, pk_in
 
-router = APIRouter(tags=["images"])
+router = APIRouter(prefix=f"{API}/cases/upload-sessions", tags=["images"])
 
 _DEFAULT_SOCKET = "generic-medical-image"
 """Grand Challenge's, of images that go to an archive without a word on where."""
@@ -54,11 +54,10 @@ def session_shape(row: models.UploadSession, status: str, urls: Urls) -> UploadS
 
 
 @router.get(
-    "/{namespace}/api/v1/cases/upload-sessions/",
+    "/",
     response_model=Page[UploadSession],
-    summary="List upload sessions",
 )
-async def sessions(caller: Calling, window: Windowed) -> Response:
+async def list_sessions(caller: Calling, window: Windowed) -> Response:
     """One's own, oldest first."""
     if not await caller.rights.may(Verb.GET, Resource.IMAGES):
         return window.page([], 0)
@@ -71,23 +70,21 @@ async def sessions(caller: Calling, window: Windowed) -> Response:
 
 
 @router.get(
-    "/{namespace}/api/v1/cases/upload-sessions/{pk:uuid}/",
+    "/{pk:uuid}/",
     response_model=UploadSession,
-    summary="One upload session",
 )
-async def session(caller: Calling, pk: UUID) -> Response:
+async def get_session(caller: Calling, pk: UUID) -> Response:
     """How far it is; `error_message` says by file why there is no image."""
     await caller.rights.see(Resource.IMAGES)
     return await _shown(caller, str(pk))
 
 
 @router.post(
-    "/{namespace}/api/v1/cases/upload-sessions/",
+    "/",
     response_model=UploadSession,
     status_code=201,
-    summary="Make an image of uploads",
 )
-async def create(caller: Calling, asked: UploadSessionRequest) -> Response:
+async def create_session(caller: Calling, asked: UploadSessionRequest) -> Response:
     """The files become exactly one image. The same uploads again give the same session."""
     await caller.rights.act(Verb.CREATE, Resource.IMAGES)
     pks = [pk_in(url, caller.urls.upload) for url in asked.uploads]

@@ -22,6 +22,7 @@ from algorithm_operator.gateway.errors import ApiError, forbidden, not_found, un
 from algorithm_operator.gateway.storage import Store, Stored, StoreRefused, StoreUnavailable
 
 router = APIRouter()
+"""A part of that of uploads.py."""
 
 MAX_PART_BYTES = 5 << 30
 LIMIT_REACHED = "Upload limit reached"
@@ -29,7 +30,7 @@ _DRAINED = 64 << 20
 """gcapi sends parts of 32 MiB."""
 
 
-@router.put(uploadrows.UPLOADS + "{pk}/{multipart_id}/parts/{number}/", response_class=Response)
+@router.put("/{pk}/{multipart_id}/parts/{number}/", response_class=Response)
 async def put_part(
     request: Request, gateway: Serving, namespace: str, pk: str, multipart_id: str, number: str
 ) -> Response:

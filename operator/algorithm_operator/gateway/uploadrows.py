@@ -22,7 +22,6 @@ INITIALIZED: UploadStatus = "Initialized"
 COMPLETED: UploadStatus = "Completed"
 ABORTED: UploadStatus = "Aborted"
 
-UPLOADS = "/{namespace}/api/v1/uploads/"
 MAX_PARTS = 10_000
 _PK = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 

@@ -28,10 +28,10 @@ from algorithm_operator.gateway.errors import BLANK, NO_OBJECT, invalid, refused
 from algorithm_operator.gateway.identity import Resource, Verb
 from algorithm_operator.gateway.requests import UploadRequest
 from algorithm_operator.gateway.storage import Store, StoreRefused, StoreUnavailable
-from algorithm_operator.gateway.uploadrows import ABORTED, COMPLETED, INITIALIZED, UPLOADS
-from algorithm_operator.gateway.urls import pk_in
+from algorithm_operator.gateway.uploadrows import ABORTED, COMPLETED, INITIALIZED
+from algorithm_operator.gateway.urls import API, pk_in
 
-router = APIRouter()
+router = APIRouter(prefix=f"{API}/uploads", tags=["uploads"])
 router.include_router(multipart.router)
 router.include_router(uploadparts.router)
 
@@ -42,7 +42,7 @@ _FORGOTTEN = timedelta(hours=1)
 """An upload that was aborted is remembered for so long, so that its abortion may be repeated."""
 
 
-@router.get(UPLOADS, response_model=shapes.Page[shapes.Upload])
+@router.get("/", response_model=shapes.Page[shapes.Upload])
 async def list_uploads(caller: Calling, window: Windowed) -> Response:
     """The caller's own uploads, the oldest first."""
     if not await caller.rights.may(Verb.GET, Resource.UPLOADS):
@@ -53,7 +53,7 @@ async def list_uploads(caller: Calling, window: Windowed) -> Response:
     return window.page([uploadrows.shape(caller, upload) for upload in found], count)
 
 
-@router.post(UPLOADS, response_model=shapes.Upload, status_code=201)
+@router.post("/", response_model=shapes.Upload, status_code=201)
 async def create_upload(caller: Calling, body: UploadRequest) -> Response:
     """Begin an upload. Its bytes come in parts; it can be used once it is completed, by whoever began it."""
     await caller.rights.act(Verb.CREATE, Resource.UPLOADS)
@@ -80,7 +80,7 @@ async def create_upload(caller: Calling, body: UploadRequest) -> Response:
     return answer(uploadrows.shape(caller, upload), 201)
 
 
-@router.get(UPLOADS + "{pk}/", response_model=shapes.Upload)
+@router.get("/{pk}/", response_model=shapes.Upload)
 async def get_upload(caller: Calling, pk: str) -> Response:
     """An upload of the caller."""
     await caller.rights.see(Resource.UPLOADS)

@@ -12,6 +12,9 @@ from starlette.requests import Request
 
 from algorithm_operator.gateway.errors import ApiError
 
+API = "/{namespace}/api/v1"
+FILES = "/{namespace}/files"
+"""Where the routes of namespaces begin; a namespace is a tenant."""
 _HOST = re.compile(r"([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
 
 
@@ -25,7 +28,7 @@ class Urls:
     @property
     def base(self) -> str:
         """What `gcapi.Client` is given as base_url."""
-        return f"{self.origin}/{self.namespace}/api/v1/"
+        return self.origin + API.format(namespace=self.namespace) + "/"
 
     def algorithm(self, pk: str) -> str:
         """An Algorithm; pk is its metadata.uid."""
@@ -61,15 +64,19 @@ class Urls:
 
     def image_file(self, pk: str, suffix: str) -> str:
         """The bytes of an image: `suffix` is .mha or .tif; the client names its file by what follows the last dot."""
-        return f"{self.origin}/{self.namespace}/files/images/{pk}/{pk}{suffix}"
+        return f"{self._files}images/{pk}/{pk}{suffix}"
 
     def job_file(self, pk: str, direction: str, slug: str, name: str) -> str:
         """A file of a job: `direction` is inputs or outputs, `name` ends with the real suffix."""
-        return f"{self.origin}/{self.namespace}/files/jobs/{pk}/{direction}/{slug}/{quote(name, safe='')}"
+        return f"{self._files}jobs/{pk}/{direction}/{slug}/{quote(name, safe='')}"
 
     def item_file(self, pk: str, slug: str, name: str) -> str:
         """A file value of an archive item."""
-        return f"{self.origin}/{self.namespace}/files/items/{pk}/{slug}/{quote(name, safe='')}"
+        return f"{self._files}items/{pk}/{slug}/{quote(name, safe='')}"
+
+    @property
+    def _files(self) -> str:
+        return self.origin + FILES.format(namespace=self.namespace) + "/"
 
 
 def origin(request: Request) -> str:

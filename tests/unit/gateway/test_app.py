@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from sqlalchemy.exc import OperationalError
 from starlette.responses import StreamingResponse
 
-from algorithm_operator.gateway import health
+from algorithm_operator.gateway import health, schema
 from algorithm_operator.gateway.answers import Windowed, answer
 from algorithm_operator.gateway.app import make_app
 from algorithm_operator.gateway.authentication import NO_TOKEN, bearer
@@ -357,6 +357,19 @@ async def test_the_document(service: Service) -> None:
             assert named <= {each["name"] for each in operation["parameters"]}, path
     references = set(re.findall(r"#/components/schemas/(\w+)", orjson.dumps(found).decode()))
     assert references <= set(found["components"]["schemas"])
+
+
+async def test_the_document_says_what_every_route_is_for() -> None:
+    app = make_app(Gateway(Settings(), Readable(), Tables(), MemoryStores()), person)
+    document = schema.document(app)
+    described = {each["name"] for each in document["tags"]}
+    operations = [each for operations in document["paths"].values() for each in operations.values()]
+    for each in operations:
+        assert len(each["tags"]) == 1, each
+        assert each["description"], each
+    assert {each["tags"][0] for each in operations} == described
+    summaries = [each["summary"] for each in operations]
+    assert len(set(summaries)) == len(summaries)
 
 
 async def test_probes(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
