@@ -72,6 +72,7 @@ def make_app(
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,  # the client follows no redirect of a POST
+        generate_unique_id_function=lambda route: route.name,
         dependencies=[Depends(strict_json)],
     )
     app.state.gateway = gateway

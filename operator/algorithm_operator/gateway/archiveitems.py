@@ -51,7 +51,7 @@ def find(session: Session, namespace: str, pk: str) -> ArchiveItem | None:
     "/",
     response_model=shapes.Page[shapes.ArchiveItem],
 )
-async def list_items(caller: Calling, window: Windowed, archive: str | None = None) -> Response:
+async def list_archive_items(caller: Calling, window: Windowed, archive: str | None = None) -> Response:
     """The items of the namespace, or of the archive with that pk, oldest first."""
     if not await caller.rights.may(Verb.LIST, Resource.ARCHIVES):
         return window.page([], 0)
@@ -78,7 +78,7 @@ async def list_items(caller: Calling, window: Windowed, archive: str | None = No
     "/{pk:uuid}/",
     response_model=shapes.ArchiveItem,
 )
-async def get_item(caller: Calling, pk: UUID) -> Response:
+async def get_archive_item(caller: Calling, pk: UUID) -> Response:
     """Its values; an image that is still imported is null."""
     await caller.rights.see(Resource.ARCHIVES)
     await _look(caller, str(pk))
@@ -91,7 +91,7 @@ async def get_item(caller: Calling, pk: UUID) -> Response:
     response_model=shapes.ArchiveItemPosted,
     status_code=201,
 )
-async def create_item(caller: Calling, asked: ArchiveItemRequest) -> Response:
+async def create_archive_item(caller: Calling, asked: ArchiveItemRequest) -> Response:
     """An item without values: PATCH adds them, as at Grand Challenge."""
     if asked.archive is None:
         raise invalid(archive=[REQUIRED])
@@ -113,7 +113,7 @@ async def create_item(caller: Calling, asked: ArchiveItemRequest) -> Response:
     "/{pk:uuid}/",
     response_model=shapes.ArchiveItemPosted,
 )
-async def update_item(caller: Calling, pk: UUID, asked: ArchiveItemRequest) -> Response:
+async def update_archive_item(caller: Calling, pk: UUID, asked: ArchiveItemRequest) -> Response:
     """Give the sockets that are named other values; those of other sockets stay. All of them, or none."""
     await caller.rights.act(Verb.UPDATE, Resource.ARCHIVES)
     item = str(pk)

@@ -57,7 +57,7 @@ def session_shape(row: models.UploadSession, status: str, urls: Urls) -> UploadS
     "/",
     response_model=Page[UploadSession],
 )
-async def list_sessions(caller: Calling, window: Windowed) -> Response:
+async def list_upload_sessions(caller: Calling, window: Windowed) -> Response:
     """One's own, oldest first."""
     if not await caller.rights.may(Verb.GET, Resource.IMAGES):
         return window.page([], 0)
@@ -73,7 +73,7 @@ async def list_sessions(caller: Calling, window: Windowed) -> Response:
     "/{pk:uuid}/",
     response_model=UploadSession,
 )
-async def get_session(caller: Calling, pk: UUID) -> Response:
+async def get_upload_session(caller: Calling, pk: UUID) -> Response:
     """How far it is; `error_message` says by file why there is no image."""
     await caller.rights.see(Resource.IMAGES)
     return await _shown(caller, str(pk))
@@ -84,7 +84,7 @@ async def get_session(caller: Calling, pk: UUID) -> Response:
     response_model=UploadSession,
     status_code=201,
 )
-async def create_session(caller: Calling, asked: UploadSessionRequest) -> Response:
+async def create_upload_session(caller: Calling, asked: UploadSessionRequest) -> Response:
     """The files become exactly one image. The same uploads again give the same session."""
     await caller.rights.act(Verb.CREATE, Resource.IMAGES)
     pks = [pk_in(url, caller.urls.upload) for url in asked.uploads]

@@ -368,8 +368,8 @@ async def test_the_document_says_what_every_route_is_for() -> None:
         assert len(each["tags"]) == 1, each
         assert each["description"], each
     assert {each["tags"][0] for each in operations} == described
-    summaries = [each["summary"] for each in operations]
-    assert len(set(summaries)) == len(summaries)
+    for unique in ("summary", "operationId"):
+        assert len({each[unique] for each in operations}) == len(operations)
 
 
 async def test_probes(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
