@@ -1,4 +1,4 @@
-"""`make demo`: a real brain MRI through a sealed job on the test cluster, from nothing to a picture.
+"""`make demo`: a real brain MRI through a sealed job on the test cluster, from nothing to a picture; then by gcapi.
 
 Every step prints one line with its duration; what is current already is not done again.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -27,13 +28,35 @@ from rich.console import Console  # noqa: E402
 from rich.markup import escape  # noqa: E402
 from rich.table import Table  # noqa: E402
 
+from scripts.gateway import gateway  # noqa: E402
 from scripts.install_operator import images, install  # noqa: E402
 from tests.cluster.settings import BIN, KUBECONFIG  # noqa: E402
+from tests.gcapi.environments import NEWEST, python_with  # noqa: E402
 
 JOB_NAMESPACE = "imaging"
 STORE_PATH = "imaging:cases/mni152/t1.mha"
 EXAMPLE = ROOT / "examples" / "brain-tissue"
 OUTPUT = ROOT / "demo-output"
+PERSON, RUNNER = "gcapi", "algorithm-operator-runner"
+BY_GCAPI = """
+import time
+from pathlib import Path
+
+job = client.start_algorithm_job(
+    algorithm_slug="brain-tissue",
+    inputs=[
+        gcapi.SocketValueSpec(socket_slug="t1-mri", file="t1.mha"),
+        gcapi.SocketValueSpec(socket_slug="smoothing", value=1.5),
+    ],
+)
+status = job.status
+while status not in ("Succeeded", "Failed", "Cancelled"):
+    time.sleep(1)
+    status = client.algorithm_jobs.detail(job.pk).status
+print(job.pk, status)
+for output in client.algorithm_jobs.detail(job.pk).outputs:
+    client.download_socket_value(output, output_directory=Path("gcapi") / job.pk)
+"""
 # A pipe has no width: lines stay whole there.
 console = Console(highlight=False, width=None if sys.stdout.isatty() else 4096)
 
@@ -103,6 +126,48 @@ def python(script: str, *arguments: Path) -> None:
     subprocess.run(command, check=True, stderr=subprocess.PIPE, text=True)
 
 
+def token_lines() -> str:
+    """What `kubectl algorithm token` prints, for a ServiceAccount that may run jobs."""
+    account = f"--serviceaccount={JOB_NAMESPACE}:{PERSON}"
+    for made in (
+        ("serviceaccount", PERSON),
+        ("rolebinding", PERSON, f"--clusterrole={RUNNER}", account),
+    ):
+        create = ("kubectl", "create", *made, "--dry-run=client", "-o", "yaml", "-n", JOB_NAMESPACE)
+        body = subprocess.run(create, check=True, env=environment(), capture_output=True, text=True).stdout
+        apply = ("kubectl", "apply", "-f", "-")
+        subprocess.run(apply, check=True, env=environment(), capture_output=True, text=True, input=body)
+    command = ["kubectl", "algorithm", "token", "-n", JOB_NAMESPACE, "--duration", "24h"]
+    return subprocess.run(command, check=True, env=environment(), capture_output=True, text=True).stdout
+
+
+def run_by_gcapi(lines: str) -> tuple[str, Path]:
+    """The whole script, and what came out: its first lines are for the shell, the rest is Python's."""
+    shell, _, python_lines = lines.partition("import gcapi")
+    variables = dict(re.findall(r"^export (\w+)=(.*)$", shell, re.MULTILINE))
+    script = OUTPUT / "by_gcapi.py"
+    script.touch(mode=0o600)
+    script.write_text(f"import gcapi{python_lines}{BY_GCAPI}")
+    done = subprocess.run(
+        [str(python_with(NEWEST)), "-I", script.name],
+        cwd=OUTPUT, check=True, capture_output=True, text=True,
+        env={**os.environ, **{name: shlex.split(value)[0] for name, value in variables.items()}},
+    )  # fmt: skip
+    pk, status = done.stdout.split()
+    if status != "Succeeded":
+        raise OSError(f"the job is {status}: kubectl algorithm explain gcapi-{pk} -n {JOB_NAMESPACE}")
+    return pk, script
+
+
+def show_gcapi(lines: str, pk: str, script: Path) -> None:
+    """The snippet, its token cut short."""
+    shown = re.sub(r'token="([^"]{12})[^"]*"', r'token="\1…"', lines.rstrip() + BY_GCAPI)
+    console.print(f"\nthe same by gcapi, as it is on PyPI ({script}):\n")
+    console.print(escape("\n".join(f"    {line}" for line in shown.splitlines())), style="dim")
+    volumes = json.loads((OUTPUT / "gcapi" / pk / "results.json").read_text())
+    console.print(f"\njob {pk} has succeeded: {volumes_of(volumes)}\nfiles: {OUTPUT / 'gcapi' / pk}")
+
+
 def show(job: str, results: Path, picture: Path, page: Path) -> None:
     """What came out: the Pod that did it, the outputs, the volumes, the picture, the report."""
     status = kubectl_json("get", "algorithmjob", job)["status"]
@@ -149,7 +214,7 @@ def main() -> None:
     with step(
         "operator is installed and ready", f"{system} get pods; {system} logs deployment/algorithm-operator"
     ):
-        install([JOB_NAMESPACE])
+        install([JOB_NAMESPACE], {"gateway": gateway()[0]})
     with step("algorithm is ready", f"kubectl -n {JOB_NAMESPACE} describe algorithm brain-tissue"):
         apply_example(image)
     with step("MRI is made", "pip install nilearn: it ships the MRI"):
@@ -171,7 +236,11 @@ def main() -> None:
     page = results / "report.html"
     with step("report is written", f"kubectl algorithm report {job} -n {JOB_NAMESPACE}"):
         kubectl("algorithm", "report", job, "-o", str(page), quiet=True)
+    with step("a job by gcapi has succeeded", f"{system} logs deployment/algorithm-operator-gateway"):
+        lines = token_lines()
+        pk, script = run_by_gcapi(lines)
     show(job, results, picture, page)
+    show_gcapi(lines, pk, script)
     console.print(f"\n[dim]{time.monotonic() - started:.0f} s in all[/]")
 
 

@@ -13,6 +13,7 @@ from algorithm_operator.core import names
 from algorithm_operator.core.containers import Body, step_container
 from algorithm_operator.core.facts import moment
 from algorithm_operator.core.pods import owner_reference, sealed_pod_spec
+from algorithm_operator.core.quantity import parse
 from algorithm_operator.core.settings import PodSettings
 
 OUR_UID = 65532
@@ -20,6 +21,9 @@ OUR_UID = 65532
 
 
 MAX_LEASE_SECONDS = 3600
+BURST_CPU = "2"
+"""What it may take while files pass: hashing them at its request alone is slower than any network, and reserving more
+would keep jobs from the node all the time that it waits."""
 
 
 def store_pod(*, namespace: str, name: str, uid: str, spec: DataStoreSpec, settings: PodSettings) -> Body:
@@ -31,6 +35,9 @@ def store_pod(*, namespace: str, name: str, uid: str, spec: DataStoreSpec, setti
         {"name": "store", "mountPath": names.STORE_MOUNT},
         {"name": "scratch", "mountPath": names.SCRATCH_MOUNT},
     ]
+    container = step_container("store", settings, settings.store_resources, mounts)
+    burst = max(settings.store_resources["cpu"], BURST_CPU, key=parse)
+    container["resources"]["limits"]["cpu"] = burst
     claim = spec.persistent_volume_claim.claim_name
     return {
         "apiVersion": "v1",
@@ -50,7 +57,7 @@ def store_pod(*, namespace: str, name: str, uid: str, spec: DataStoreSpec, setti
         "spec": {
             **pod_spec,
             **near_gpus(settings),
-            "containers": [step_container("store", settings, settings.store_resources, mounts)],
+            "containers": [container],
             "volumes": [
                 {"name": "store", "persistentVolumeClaim": {"claimName": claim}},
                 {"name": "scratch", "emptyDir": {}},

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from algorithm_operator.api.imageimport import ImageImportStatus, ImportedImage
 from algorithm_operator.api.kinds import PANIMG_KINDS
 from algorithm_operator.api.text import quoted, shown
-from algorithm_operator.gateway.database.models import ArchiveItem, Image, ItemValue, UploadSession
+from algorithm_operator.gateway.database.models import ArchiveItem, Image, ItemValue, Upload, UploadSession
 from algorithm_operator.kube.resources import Body
 
 _MAX_ERROR = 8192
@@ -60,6 +60,9 @@ def succeeded(session: Session, pk: str, made: Image) -> UploadSession:
     row = session.get_one(UploadSession, pk)
     if row.image_id is not None or row.error is not None:
         return row
+    first = session.get(Upload, row.uploads[0])
+    if first is not None:  # as Grand Challenge does it; all that the import knows is the session's folder
+        made.name = first.filename
     session.add(made)
     session.flush()
     row.image_id = made.id

@@ -256,7 +256,7 @@ async def test_success_gives_an_image_and_deletes_what_was_uploaded(gateway: Ser
     assert (body["status"], body["image_set"]) == ("Succeeded", [url("cases/images", uid)])
     assert gateway.store.files == {}
     found = await gateway.database.run(lambda session: session.get_one(Image, uid))
-    assert (found.namespace, found.name, found.store, found.size) == (NAMESPACE, "scan", "data", 6)
+    assert (found.namespace, found.name, found.store, found.size) == (NAMESPACE, "a.mha", "data", 6)
     assert found.geometry == imaging.VOLUME
     assert (await gateway.get(f"cases/images/{uid}/")).status == 200
     assert await read(gateway, pk) == body
