@@ -11,9 +11,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, selectinload
 
 from algorithm_operator.contract.plan import PlannedSocket
-from algorithm_operator.gateway import catalogue, importing, shapes, uploads, values
+from algorithm_operator.gateway import catalogue, importing, shapes, uploaduse, values
 from algorithm_operator.gateway.answers import Windowed, answer
-from algorithm_operator.gateway.archives import MAX_TITLE, archive_row, text_problem
+from algorithm_operator.gateway.archiverows import MAX_TITLE, archive_row, item_row, text_problem
 from algorithm_operator.gateway.context import Caller, Calling
 from algorithm_operator.gateway.database.listing import listed
 from algorithm_operator.gateway.database.models import Archive, ArchiveItem, UploadSession
@@ -39,12 +39,6 @@ from algorithm_operator.gateway.requests import ArchiveItemRequest, ValueRequest
 from algorithm_operator.gateway.urls import API, pk_in
 
 router = APIRouter(prefix=f"{API}/archives/items", tags=["archives"])
-
-
-def find(session: Session, namespace: str, pk: str) -> ArchiveItem | None:
-    """An item of an archive of the namespace."""
-    row = session.get(ArchiveItem, pk)
-    return row if row is not None and row.archive.namespace == namespace else None
 
 
 @router.get(
@@ -123,10 +117,10 @@ async def update_archive_item(caller: Calling, pk: UUID, asked: ArchiveItemReque
     new = [_new(await values.settle(caller, each)) for each in resolved]
     files = [each.upload_id for each in new if each.upload_id is not None]
     if files:
-        await uploads.claim(caller.gateway, files, _user(item))
+        await uploaduse.claim(caller.gateway, files, uploaduse.by_item(item))
 
     def write(session: Session) -> SeenItem:
-        row = find(session, caller.namespace, item)
+        row = item_row(session, caller.namespace, item)
         if row is None:
             raise not_found()
         if title is not None:
@@ -177,17 +171,12 @@ async def _one(
         raise invalid(interface=[no_slug(request.interface)])
     if socket.slug in known:
         raise refused("This socket is named twice: a socket of an item has one value.")
-    given = await values.resolve(caller, socket, request, used_by=_user(pk))
+    given = await values.resolve(caller, socket, request, used_by=uploaduse.by_item(pk))
     if given.session_id is not None:
         row = await importing.refresh_session(caller.gateway, await _session(caller, given.session_id))
         if row.error is not None:
             raise invalid(upload_session=[f"The import of this session failed: {row.error}"])
     return given
-
-
-def _user(pk: str) -> str:
-    """The item as what uses an upload."""
-    return f"item/{pk}"
 
 
 async def _session(caller: Caller, pk: str) -> UploadSession:
@@ -196,7 +185,7 @@ async def _session(caller: Caller, pk: str) -> UploadSession:
 
 async def _read(caller: Caller, pk: str) -> SeenItem:
     def read(session: Session) -> SeenItem:
-        row = find(session, caller.namespace, pk)
+        row = item_row(session, caller.namespace, pk)
         if row is None:
             raise not_found()
         return seen_items(session, [row])[0]
@@ -208,7 +197,7 @@ async def _look(caller: Caller, pk: str) -> None:
     """Take over the images of the item that were imported meanwhile."""
 
     def waiting(session: Session) -> list[UploadSession]:
-        row = find(session, caller.namespace, pk)
+        row = item_row(session, caller.namespace, pk)
         found = [value.session_id for value in row.values] if row is not None else []
         return [session.get_one(UploadSession, each) for each in found if each is not None]
 

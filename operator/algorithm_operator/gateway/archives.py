@@ -11,10 +11,11 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from algorithm_operator.gateway.answers import Windowed, answer
-from algorithm_operator.gateway.context import Caller, Calling
+from algorithm_operator.gateway.archiverows import MAX_TITLE, archive_row, text_problem
+from algorithm_operator.gateway.context import Calling
 from algorithm_operator.gateway.database import models
 from algorithm_operator.gateway.database.listing import listed
-from algorithm_operator.gateway.errors import BLANK, invalid, not_found, too_long
+from algorithm_operator.gateway.errors import BLANK, invalid, not_found
 from algorithm_operator.gateway.identity import Resource, Verb
 from algorithm_operator.gateway.requests import ArchiveRequest
 from algorithm_operator.gateway.shapes import Archive, Page
@@ -22,7 +23,7 @@ from algorithm_operator.gateway.urls import API, Urls
 
 router = APIRouter(prefix=f"{API}/archives", tags=["archives"])
 
-MAX_TITLE, MAX_DESCRIPTION, MAX_SLUG = 255, 16384, 63
+MAX_DESCRIPTION, MAX_SLUG = 16384, 63
 _SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
@@ -32,25 +33,6 @@ def archive_shape(row: models.Archive, urls: Urls) -> Archive:
     return Archive(
         pk=row.id, slug=row.slug, title=row.title, description=row.description, api_url=url, url=url
     )
-
-
-def text_problem(text: str, limit: int) -> str | None:
-    """Why a text that people wrote cannot be kept, or None."""
-    if len(text) > limit:
-        return too_long(limit)
-    if any(unicodedata.category(char) in ("Cc", "Cs") and char not in "\n\r\t" for char in text):
-        return "Control characters are not allowed."
-    return None
-
-
-async def archive_row(caller: Caller, pk: str) -> models.Archive | None:
-    """An archive of the caller's namespace."""
-
-    def read(session: Session) -> models.Archive | None:
-        row = session.get(models.Archive, pk)
-        return row if row is not None and row.namespace == caller.namespace else None
-
-    return await caller.gateway.database.run(read)
 
 
 @router.get("/", response_model=Page[Archive])

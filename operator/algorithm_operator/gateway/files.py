@@ -10,15 +10,16 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from algorithm_operator.contract.kinds import KINDS, Form
-from algorithm_operator.gateway import archiveitems, catalogue, jobs
+from algorithm_operator.gateway import catalogue, jobs
+from algorithm_operator.gateway.archiverows import item_row
 from algorithm_operator.gateway.context import Caller, Calling
 from algorithm_operator.gateway.database.models import Upload
 from algorithm_operator.gateway.delivery import BINARY, JSON, Delivery, StoredFile
 from algorithm_operator.gateway.errors import not_found
 from algorithm_operator.gateway.identity import Resource
-from algorithm_operator.gateway.images import suffix_of
 from algorithm_operator.gateway.importing import image_row
 from algorithm_operator.gateway.jobviews import SeenJob
+from algorithm_operator.gateway.storage import suffix_of
 from algorithm_operator.gateway.urls import FILES
 
 router = APIRouter(prefix=FILES, tags=["files"])
@@ -64,7 +65,7 @@ async def get_item_file(caller: Calling, request: Request, pk: UUID, slug: str, 
     await caller.rights.see(Resource.ARCHIVES)
 
     def read(session: Session) -> Upload | None:
-        item = archiveitems.find(session, caller.namespace, str(pk))
+        item = item_row(session, caller.namespace, str(pk))
         values = item.values if item is not None else []
         found = [each.upload_id for each in values if each.slug == slug and each.upload_id is not None]
         return session.get(Upload, found[0]) if found else None

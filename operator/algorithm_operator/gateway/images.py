@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import PurePosixPath
 from typing import Literal
 from uuid import UUID, uuid5
 
@@ -17,17 +16,13 @@ from algorithm_operator.gateway.database.listing import listed
 from algorithm_operator.gateway.identity import Resource, Verb
 from algorithm_operator.gateway.importing import image_row
 from algorithm_operator.gateway.shapes import Image, ImageFile, Page
+from algorithm_operator.gateway.storage import suffix_of
 from algorithm_operator.gateway.urls import API, Urls
 
 router = APIRouter(prefix=f"{API}/cases/images", tags=["images"])
 
 _COLOURS: dict[int, Literal["RGB", "RGBA"]] = {3: "RGB", 4: "RGBA"}
 """By the numbers a voxel; all else is GRAY, also what is no colour at all."""
-
-
-def suffix_of(path: str) -> str:
-    """`.mha` or `.tif`."""
-    return PurePosixPath(path).suffix
 
 
 def image_shape(row: models.Image, urls: Urls) -> Image:

@@ -21,7 +21,7 @@ from algorithm_operator.contract.sockets import planned_socket, title_of
 from algorithm_operator.core.admission import not_ready
 from algorithm_operator.core.names import LABEL_PK, MANAGED_BY
 from algorithm_operator.core.world import Algorithm
-from algorithm_operator.gateway import catalogue, joblimits, uploads, values
+from algorithm_operator.gateway import catalogue, joblimits, uploaduse, values
 from algorithm_operator.gateway.context import Caller
 from algorithm_operator.gateway.database.models import JobStart, Upload
 from algorithm_operator.gateway.errors import (
@@ -228,7 +228,7 @@ async def _checked(caller: Caller, asked: _Asked, pk: str) -> list[Given]:
         try:
             if isinstance(each, ApiError):
                 raise each
-            checked.append(await values.checked(caller, each, f"job/{pk}"))
+            checked.append(await values.checked(caller, each, uploaduse.by_job(pk)))
             told.append({})
         except ApiError as error:
             if error.status != 400:
@@ -286,4 +286,4 @@ async def _claim(caller: Caller, given: Iterable[Given], pk: str) -> None:
         return [row.id for row in rows if row is not None and row.used_by is None]
 
     if ids and (free := await caller.gateway.database.run(unused)):
-        await uploads.claim(caller.gateway, free, f"job/{pk}")
+        await uploaduse.claim(caller.gateway, free, uploaduse.by_job(pk))

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
-from algorithm_operator.gateway import importing, uploads
+from algorithm_operator.gateway import importing, uploaduse
 from algorithm_operator.gateway.app import make_app
 from algorithm_operator.gateway.authentication import Authentication
 from algorithm_operator.gateway.authorization import Reviews
@@ -39,7 +39,7 @@ class Chore:
 
 CHORES = (
     Chore("the imports of images", 15.0, importing.refresh_all),
-    Chore("uploads that nothing uses", 3600.0, uploads.sweep),
+    Chore("uploads that nothing uses", 3600.0, uploaduse.sweep),
 )
 
 

@@ -11,8 +11,9 @@ from sqlalchemy.orm import Session
 
 from algorithm_operator.api.kinds import PANIMG_KINDS
 from algorithm_operator.api.text import quoted
-from algorithm_operator.gateway import archiveitems, catalogue, importing, outcomes
+from algorithm_operator.gateway import catalogue, importing, outcomes
 from algorithm_operator.gateway.answers import Windowed, answer
+from algorithm_operator.gateway.archiverows import item_row
 from algorithm_operator.gateway.context import Caller, Calling
 from algorithm_operator.gateway.database import models
 from algorithm_operator.gateway.database.listing import listed
@@ -145,7 +146,7 @@ async def _found(caller: Caller, asked: UploadSessionRequest) -> tuple[str | Non
 
     def read(session: Session) -> tuple[str | None, str | None]:
         if asked.archive_item is not None:
-            item = archiveitems.find(session, caller.namespace, asked.archive_item)
+            item = item_row(session, caller.namespace, asked.archive_item)
             return (item.id if item is not None else None), None
         named = select(models.Archive.id).where(
             models.Archive.namespace == caller.namespace, models.Archive.slug == asked.archive

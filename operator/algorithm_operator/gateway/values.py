@@ -19,7 +19,7 @@ from algorithm_operator.contract.kinds import KINDS, Form, Kind, SuperKind
 from algorithm_operator.contract.places import check_paths
 from algorithm_operator.contract.plan import MAX_VALUES_BYTES, PlannedSocket
 from algorithm_operator.contract.values import JsonError, check_value, depth_problem, dump_json, parse_json
-from algorithm_operator.gateway import importing, uploads
+from algorithm_operator.gateway import importing, uploaduse
 from algorithm_operator.gateway.context import Caller
 from algorithm_operator.gateway.database.models import UploadSession
 from algorithm_operator.gateway.errors import NO_OBJECT, ApiError, invalid, refused
@@ -190,7 +190,7 @@ async def _check_files(caller: Caller, pks: tuple[str, ...]) -> None:
 
 async def _check_file(caller: Caller, given: Given, pk: str, used_by: str | None) -> None:
     url = caller.urls.upload(pk)
-    (row,) = await uploads.completed_uploads(caller, [url], used_by=used_by, field="user_upload")
+    (row,) = await uploaduse.completed_uploads(caller, [url], used_by=used_by, field="user_upload")
     if problem := check_paths(given.slug, [row.path or ""], KINDS[given.socket.kind]):
         raise invalid(user_upload=[problem.message])
 

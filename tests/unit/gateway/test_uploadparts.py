@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from fastapi import APIRouter
 
-from algorithm_operator.gateway import uploads
+from algorithm_operator.gateway import uploads, uploaduse
 from algorithm_operator.gateway.settings import Settings
 from algorithm_operator.gateway.storage import Stored, StoreUnavailable
 from tests.unit.gateway import fakes
@@ -148,7 +148,7 @@ async def test_an_upload_that_takes_no_more(service: Service, state: str) -> Non
         case "swept":
             service.clock = lambda: datetime.now(UTC) + timedelta(seconds=86401)
             service.restart()
-            await uploads.sweep(service.gateway)
+            await uploaduse.sweep(service.gateway)
             service.clock = lambda: datetime.now(UTC)
             service.restart()
     before = dict(service.store.files)
