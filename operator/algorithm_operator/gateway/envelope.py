@@ -64,7 +64,7 @@ class Envelope:
         except Exception as error:
             log.error("request %s failed", name, extra={"request": name, "exception": trace(error)})
             if status:
-                raise _BrokenError from None  # half an answer must not look whole: the connection ends
+                raise CutShort from None  # half an answer must not look whole: the connection ends
             await _unexpected(name)(scope, receive, counted_send)
         finally:
             # Of probes a line for those that went wrong is enough.
@@ -72,7 +72,7 @@ class Envelope:
                 _line(scope, name, status, received, sent, time.monotonic() - started)
 
 
-class _BrokenError(Exception):
+class CutShort(Exception):  # noqa: N818 - says it better than "Error" would
     """Ends a connection in the middle of an answer; the error itself was logged."""
 
 

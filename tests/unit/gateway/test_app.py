@@ -21,7 +21,7 @@ from algorithm_operator.gateway.app import make_app
 from algorithm_operator.gateway.authentication import NO_TOKEN, bearer
 from algorithm_operator.gateway.bounds import Limits
 from algorithm_operator.gateway.context import Caller, Calling, Gateway
-from algorithm_operator.gateway.envelope import _BrokenError
+from algorithm_operator.gateway.envelope import CutShort
 from algorithm_operator.gateway.errors import refused
 from algorithm_operator.gateway.handlers import MAX_INDEX, of_validation
 from algorithm_operator.gateway.identity import Person, Rights
@@ -130,7 +130,6 @@ class Service:
         self.cluster, self.tables = Readable(), Tables()
         self.gateway = Gateway(Settings(), self.cluster, self.tables, MemoryStores())
         self.app = make_app(self.gateway, person, [router], Limits(json_bytes=200_000, small_bytes=1000))
-        self.app.state.gateway = self.gateway
 
     async def ask(
         self, method: str, path: str, body: bytes | Any = b"", token: str | None = SECRET, **headers: str
@@ -307,7 +306,7 @@ async def test_a_defect_is_found_in_the_log(service: Service, log: pytest.LogCap
 
 
 async def test_half_an_answer_does_not_look_whole(service: Service, log: pytest.LogCaptureFixture) -> None:
-    with pytest.raises(_BrokenError):
+    with pytest.raises(CutShort):
         await service.ask("GET", "/imaging/files/x")
     assert [record.levelname for record in log.records if record.name.endswith("envelope")] == [
         "ERROR",

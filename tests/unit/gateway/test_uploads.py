@@ -407,19 +407,22 @@ async def sealed(service: Service, sending: Sending, parts: list[Part]) -> list[
 
 
 @pytest.mark.parametrize(
-    ("body", "field"),
+    ("body", "problem"),
     [
-        ({}, "parts"),
-        ({"parts": [{"PartNumber": 1}]}, "ETag"),
-        ({"parts": [{"PartNumber": "one", "ETag": "e"}]}, "PartNumber"),
-        ({"parts": "all"}, "parts"),
+        ({}, ["This field is required."]),
+        ({"parts": [{"PartNumber": 1}]}, [{"ETag": ["This field is required."]}]),
+        (
+            {"parts": [{"PartNumber": "one", "ETag": "e"}]},
+            [{"PartNumber": ["A valid integer is required."]}],
+        ),
+        ({"parts": "all"}, ['Expected a list of items but got type "str".']),
     ],
     ids=str,
 )
-async def test_malformed_completes(service: Service, body: Any, field: str) -> None:
+async def test_malformed_completes(service: Service, body: Any, problem: Any) -> None:
     sending = await begin(service)
     answer = await sending.ask("complete-multipart-upload", body)
-    assert (answer.status, [*answer.json()]) == (400, [field])
+    assert (answer.status, answer.json()) == (400, {"parts": problem})
     assert await sending.status() == "Initialized"
 
 
