@@ -1,7 +1,7 @@
 """What a request may take: so many at a time, so many bytes of JSON, and a body that keeps coming.
 
 A body of more than a few KiB is read only for somebody whose token was checked, and few such at a time: parsed JSON
-takes many times its bytes. Files (PUT) are streamed on as they come; their length is for uploads.py to judge.
+takes many times its bytes. Files (PUT) are streamed on as they come; their length is for uploadparts.py to judge.
 """
 
 from __future__ import annotations
