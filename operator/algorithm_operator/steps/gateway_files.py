@@ -12,6 +12,7 @@ import re
 import shutil
 import stat
 import threading
+import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 
@@ -20,6 +21,7 @@ from algorithm_operator.contract.storing import Gathered, Stored
 from algorithm_operator.core import names
 from algorithm_operator.steps.commit import sync_folder
 from algorithm_operator.steps.volume import (
+    PART,
     Readable,
     StorageError,
     Volume,
@@ -61,7 +63,9 @@ class GatewayFiles:
         digest = hashlib.sha256()
         with ExitStack() as opened:
             folder, name = self._volume.parent(_ours(checked_file(path)), opened, create=True)
-            target, temporary = opened.enter_context(new_file(folder))
+            # Of its own: whoever repeats a request does not wait for the one whose connection was lost.
+            temporary = f".{uuid.uuid4().hex}{PART}"
+            target = opened.enter_context(new_file(folder, temporary))
             if receive(body, target, digest) < total:
                 raise ConnectionResetError("the connection ended early")
             put_in_place(folder, temporary, target, name)
@@ -131,7 +135,9 @@ class GatewayFiles:
                 raise MissingError(parts[0])
             sync_folder(folder)
             return
-        with new_file(folder) as (target, temporary):
+        # The same each time, so that nothing is left for good of a store Pod that ended in the middle.
+        temporary = f".{hashlib.sha256(name.encode()).hexdigest()}{PART}"
+        with new_file(folder, temporary) as target:
             for part in parts:
                 try:
                     with self._volume.open(part) as source:

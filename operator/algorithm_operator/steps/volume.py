@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import stat
-import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from typing import BinaryIO, Protocol
@@ -97,13 +96,15 @@ def status_of(folder: int, name: str) -> os.stat_result | None:
 
 
 @contextmanager
-def new_file(folder: int) -> Iterator[tuple[int, str]]:
-    """A descriptor of a new file and its temporary name, under which it is gone at the end."""
-    temporary = f".{uuid.uuid4().hex}{PART}"
+def new_file(folder: int, temporary: str) -> Iterator[int]:
+    """A descriptor of a new file under a temporary name, in place of what a process that died has left there; it is
+    gone at the end if it did not get another name."""
+    with suppress(FileNotFoundError):
+        os.unlink(temporary, dir_fd=folder)
     target = os.open(temporary, _NEW, 0o600, dir_fd=folder)
     try:
         os.fchmod(target, file_mode(folder))
-        yield target, temporary
+        yield target
     finally:
         os.close(target)
         with suppress(FileNotFoundError):  # it has its final name by now

@@ -8,7 +8,10 @@ import http.client
 import json
 import os
 import shutil
+import signal
 import socket
+import subprocess
+import sys
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -125,6 +128,24 @@ def test_a_compose_that_died_in_the_middle_is_finished(store: Client) -> None:
         stored("gateway/u/scan", b"abc"),
     )
     assert tree(store.root) == {"gateway/u/scan": b"abc"}
+
+
+def test_what_a_store_pod_left_that_ended_while_it_composed_goes(store: Client) -> None:
+    """Its temporary file is as large as what was uploaded."""
+    parts = ["gateway/u/1", "gateway/u/2"]
+    for part in parts:
+        put(store, part, DATA)
+    code = (
+        "import os, signal, sys\n"
+        "from algorithm_operator.steps import gateway_files, volume\n"
+        "gateway_files.put_in_place = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "gateway_files.GatewayFiles(volume.Volume(sys.argv[1])).compose('gateway/f/scan', sys.argv[2:])\n"
+    )
+    died = subprocess.run([sys.executable, "-c", code, str(store.root), *parts], check=False)
+    assert died.returncode == -signal.SIGKILL
+    assert len(tree(store.root)) == 3
+    assert post(store, "compose", path="gateway/f/scan", parts=parts)[0] == 201
+    assert tree(store.root) == {"gateway/f/scan": DATA + DATA}
 
 
 def test_a_part_that_is_missing_is_named(store: Client) -> None:
