@@ -7,7 +7,6 @@ way is answered by handlers.py.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Awaitable, Callable, Sequence
 
 import orjson
@@ -54,8 +53,6 @@ GCAPI = Versions(latest_version="0.16.1", lowest_supported_version="0.13.0")
 """What our answers were made for: 0.16.1 is the newest version there is (an older one only warns that it is older);
 before 0.13.0 the client asked for no versions and took results as dicts of other keys."""
 
-DOUBTFUL = re.compile(rb"NaN|Infinity|\\u[dD][89a-fA-F]")
-
 
 def make_app(
     gateway: Gateway,
@@ -64,6 +61,12 @@ def make_app(
     limits: Limits | None = None,
 ) -> FastAPI:
     """The whole gateway but the server."""
+
+    async def known(request: Request) -> Caller:
+        caller = await authenticate(request)
+        gateway.memory.places.take(request.scope, caller.username)
+        return caller
+
     app = FastAPI(
         title="Algorithm Operator gateway",
         version=__version__,
@@ -76,25 +79,25 @@ def make_app(
         dependencies=[Depends(strict_json)],
     )
     app.state.gateway = gateway
-    app.state.authenticate = authenticate
+    app.state.authenticate = known
     app.include_router(_open(Readiness(gateway)))
     for router in routers:
         app.include_router(router)
     handle(app)
     settings = gateway.settings
     bounds = limits or Limits(requests=settings.requests, json_bytes=settings.json_bytes)
-    app.add_middleware(Bounds, limits=bounds, check=authenticate)
+    app.add_middleware(Bounds, limits=bounds, check=known, places=gateway.memory.places)
     app.add_middleware(Envelope)
     return app
 
 
 async def strict_json(request: Request) -> None:
-    """Python's parser takes NaN, Infinity and lone surrogates: they are no JSON, and nothing after us can keep them."""
+    """Python's parser takes NaN, Infinity, lone surrogates in several spellings, other encodings, and thousands of
+    levels: nothing after us can keep them."""
     if request.method not in ("POST", "PATCH"):
         return
-    body = await request.body()
     try:
-        if DOUBTFUL.search(body):
+        if body := await request.body():
             orjson.loads(body)
     except json.JSONDecodeError as error:
         raise malformed(error.msg) from None

@@ -8,10 +8,10 @@ from uuid import UUID, uuid4
 
 from fastapi import APIRouter, Response
 from sqlalchemy import select
-from sqlalchemy.orm import Session, selectinload
+from sqlalchemy.orm import Session
 
 from algorithm_operator.contract.plan import PlannedSocket
-from algorithm_operator.gateway import catalogue, importing, shapes, uploaduse, values
+from algorithm_operator.gateway import archivelimits, catalogue, importing, shapes, uploaduse, values
 from algorithm_operator.gateway.answers import Windowed, answer
 from algorithm_operator.gateway.archiverows import MAX_TITLE, archive_row, item_row, text_problem
 from algorithm_operator.gateway.context import Caller, Calling
@@ -49,18 +49,14 @@ async def list_archive_items(caller: Calling, window: Windowed, archive: str | N
     """The items of the namespace, or of the archive with that pk, oldest first."""
     if not await caller.rights.may(Verb.LIST, Resource.ARCHIVES):
         return window.page([], 0)
-    asked = (
-        select(ArchiveItem)
-        .options(selectinload(ArchiveItem.values))
-        .join(Archive)
-        .where(Archive.namespace == caller.namespace)
-    )
+    asked = select(ArchiveItem).join(Archive).where(Archive.namespace == caller.namespace)
     if archive is not None:
         asked = asked.where(Archive.id == archive)
-    asked = asked.order_by(ArchiveItem.created, ArchiveItem.id).options(selectinload(ArchiveItem.values))
+    asked = asked.order_by(ArchiveItem.created, ArchiveItem.id)
 
     def read(session: Session) -> tuple[list[SeenItem], int]:
         rows, count = listed(session, asked, window)
+        archivelimits.check_page(session, [each.id for each in rows])
         return seen_items(session, rows), count
 
     page, count = await caller.gateway.database.run(read)
@@ -99,7 +95,12 @@ async def create_archive_item(caller: Calling, asked: ArchiveItemRequest) -> Res
     made = ArchiveItem(
         id=str(uuid4()), archive_id=archive.id, title=title or "", created=caller.gateway.now()
     )
-    await caller.gateway.database.run(lambda session: session.add(made))
+
+    def add(session: Session) -> None:
+        archivelimits.check_items(session, caller.namespace)
+        session.add(made)
+
+    await caller.gateway.database.run(add)
     return answer(posted_shape(SeenItem(made, [], {}), caller.urls), 201)
 
 
@@ -115,6 +116,10 @@ async def update_archive_item(caller: Calling, pk: UUID, asked: ArchiveItemReque
     title = _title(asked)
     resolved = await _resolved(caller, item, asked.values or [])
     new = [_new(await values.settle(caller, each)) for each in resolved]
+    inline = [each.value for each in new if each.value is not None]
+    await caller.gateway.database.run(
+        lambda session: archivelimits.check_values(session, caller.namespace, inline)
+    )
     files = [each.upload_id for each in new if each.upload_id is not None]
     if files:
         await uploaduse.claim(caller.gateway, files, uploaduse.by_item(item))
@@ -127,8 +132,6 @@ async def update_archive_item(caller: Calling, pk: UUID, asked: ArchiveItemReque
             row.title = title
         for each in new:
             put(session, item, each)
-        session.flush()
-        session.refresh(row, ["values"])
         return seen_items(session, [row])[0]
 
     return answer(posted_shape(await caller.gateway.database.run(write), caller.urls))

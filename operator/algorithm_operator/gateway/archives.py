@@ -10,6 +10,7 @@ from fastapi import APIRouter, Response
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from algorithm_operator.gateway import archivelimits
 from algorithm_operator.gateway.answers import Windowed, answer
 from algorithm_operator.gateway.archiverows import MAX_TITLE, archive_row, text_problem
 from algorithm_operator.gateway.context import Calling
@@ -89,6 +90,7 @@ async def create_archive(caller: Calling, asked: ArchiveRequest) -> Response:
         same = (models.Archive.namespace == caller.namespace, models.Archive.slug == slug)
         if session.scalar(select(models.Archive.id).where(*same)) is not None:
             return False
+        archivelimits.check_archives(session, caller.namespace)
         session.add(row)
         return True
 

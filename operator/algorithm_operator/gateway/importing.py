@@ -9,8 +9,9 @@ dies, nothing is lost, and `refresh_all` or the repeated request does the rest.
 from __future__ import annotations
 
 import logging
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from datetime import datetime, timedelta
+from itertools import chain
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -235,18 +236,16 @@ async def _refresh(gateway: Gateway, namespace: str) -> None:
 
 async def _waited_for(gateway: Gateway, namespace: str) -> set[str]:
     """The ImageImports that jobs name which have not yet taken over what these say."""
-    jobs, _ = await gateway.cluster.list(ALGORITHM_JOBS, namespace)
-    return {
-        given["imageImport"]["name"]
-        for job in jobs
-        if _waits(job.get("status") or {})
-        for given in job["spec"]["inputs"]
-        if "imageImport" in given
-    }
+    async with gateway.memory.lists:
+        found = await gateway.cluster.collect(ALGORITHM_JOBS, namespace, _waits_for)
+    return set(chain.from_iterable(found))
 
 
-def _waits(status: Mapping[str, Any]) -> bool:
-    return "acceptedAt" not in status and status.get("state") not in TERMINAL
+def _waits_for(job: Body) -> list[str] | None:
+    status = job.get("status") or {}
+    if "acceptedAt" in status or status.get("state") in TERMINAL:
+        return None
+    return [given["imageImport"]["name"] for given in job["spec"]["inputs"] if "imageImport" in given]
 
 
 def _ended_before(body: Body, moment: datetime) -> bool:

@@ -63,10 +63,14 @@ def put(session: Session, item_id: str, new: NewValue) -> None:
 
 def seen_items(session: Session, items: Sequence[ArchiveItem]) -> list[SeenItem]:
     """The items with all that is shown of them."""
-    uploads = {value.upload_id for item in items for value in item.values if value.upload_id is not None}
+    of_items = select(ItemValue).where(ItemValue.item_id.in_([item.id for item in items]))
+    values: dict[str, list[ItemValue]] = {item.id: [] for item in items}
+    for value in session.scalars(of_items.order_by(ItemValue.id)):
+        values[value.item_id].append(value)
+    uploads = {value.upload_id for found in values.values() for value in found if value.upload_id is not None}
     rows = session.execute(select(Upload.id, Upload.filename).where(Upload.id.in_(uploads)))
     names = {row.id: row.filename for row in rows}
-    return [SeenItem(item, list(item.values), names) for item in items]
+    return [SeenItem(item, values[item.id], names) for item in items]
 
 
 def item_shape(each: SeenItem, sockets: Mapping[str, PlannedSocket], urls: Urls) -> shapes.ArchiveItem:

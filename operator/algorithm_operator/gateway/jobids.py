@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -33,6 +34,7 @@ INTERRUPTED = timedelta(minutes=2)
 it is a job that somebody has deleted; the client has given up after a minute."""
 _ROOT = UUID("d1f29a5e-6a53-4f0c-9d3c-1f8a4e0c7b62")
 _PREFIX = "gcapi-"
+_PK = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 Object = Mapping[str, Any]
 
@@ -65,9 +67,10 @@ def job_name(pk: str) -> str:
 def pk_of(job: Object) -> str:
     """The pk of a job as stored: its label, if the gateway made it, else its metadata.uid."""
     meta = job["metadata"]
-    pk = (meta.get("labels") or {}).get(LABEL_PK)
-    # Only where the name says the same: a label alone could claim to be somebody else's job.
-    return str(pk) if pk and meta["name"] == job_name(pk) else str(meta["uid"])
+    pk = str((meta.get("labels") or {}).get(LABEL_PK))
+    # Only where the name says the same: a label alone could claim to be somebody else's job. And only one that can be
+    # ours: where no admission policy keeps the label, anything may be in it.
+    return pk if _PK.fullmatch(pk) and meta["name"] == job_name(pk) else str(meta["uid"])
 
 
 def request_key(

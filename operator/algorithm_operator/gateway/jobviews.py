@@ -12,8 +12,9 @@ from algorithm_operator.api.reasons import Blame
 from algorithm_operator.contract.inputs_json import position
 from algorithm_operator.contract.interfaces import Mismatch, pick
 from algorithm_operator.contract.kinds import KINDS, SuperKind
-from algorithm_operator.contract.plan import PlannedSocket
+from algorithm_operator.contract.plan import MAX_VALUES_BYTES, PlannedSocket
 from algorithm_operator.contract.sockets import planned_socket
+from algorithm_operator.contract.values import depth_problem, dump_json
 from algorithm_operator.core.world import Algorithm, Job
 from algorithm_operator.gateway import shapes
 from algorithm_operator.gateway.catalogue import knows_kinds, value_shape
@@ -60,19 +61,21 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class SeenJob:
-    """A job with its pk."""
+    """A job with its pk, and how many bytes of JSON it was given as values."""
 
     pk: str
     job: Job
+    value_bytes: int
 
     @classmethod
     def of(cls, body: Body) -> SeenJob:
         """Raises ValueError for one that this version cannot read."""
-        job = _read(body)
+        inputs, size = _allowed(body["spec"]["inputs"])
+        job = _read({**body, "spec": {**body["spec"], "inputs": inputs}})
         run = job.status.algorithm
         if run is not None and not knows_kinds(run.interface):
             raise ValueError(f"interface {run.interface.name} has a socket of a kind that is not known")
-        return cls(pk_of(body), job)
+        return cls(pk_of(body), job, size)
 
     def interface(self, known: Known) -> Interface | None:
         """What it runs with, or will run with; None where nothing says so."""
@@ -107,6 +110,22 @@ class SeenJob:
         kind = KINDS.get(output.kind)
         is_value = kind is not None and kind.super_kind is SuperKind.VALUE
         return is_value and output.value is None and self.output_place(output) is not None
+
+
+def _allowed(inputs: list[Body]) -> tuple[list[Body], int]:
+    """Inputs with null in place of values that no job may have, and the bytes of all others. Such a job is refused, but
+    not before it is stored, and no answer could hold them."""
+    sizes = {
+        number: 0 if depth_problem(each["value"]) else len(dump_json(each["value"]))
+        for number, each in enumerate(inputs)
+        if "value" in each
+    }
+    few = sum(sizes.values()) <= MAX_VALUES_BYTES
+    allowed = [
+        each if few and sizes.get(number, 1) else {**each, "value": None} if number in sizes else each
+        for number, each in enumerate(inputs)
+    ]
+    return allowed, sum(sizes.values()) if few else 0
 
 
 def _read(body: Body) -> Job:

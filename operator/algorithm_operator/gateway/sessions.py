@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from algorithm_operator.api.kinds import PANIMG_KINDS
 from algorithm_operator.api.text import quoted
-from algorithm_operator.gateway import catalogue, importing, outcomes
+from algorithm_operator.gateway import archivelimits, catalogue, importing, outcomes
 from algorithm_operator.gateway.answers import Windowed, answer
 from algorithm_operator.gateway.archiverows import item_row
 from algorithm_operator.gateway.context import Caller, Calling
@@ -151,7 +151,9 @@ async def _found(caller: Caller, asked: UploadSessionRequest) -> tuple[str | Non
         named = select(models.Archive.id).where(
             models.Archive.namespace == caller.namespace, models.Archive.slug == asked.archive
         )
-        return None, session.scalar(named)
+        if (archive := session.scalar(named)) is not None:
+            archivelimits.check_items(session, caller.namespace)
+        return None, archive
 
     found = await caller.gateway.database.run(read)
     if found != (None, None) and await caller.rights.may(Verb.UPDATE, Resource.ARCHIVES):

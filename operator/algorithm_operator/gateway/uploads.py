@@ -62,7 +62,7 @@ async def create_upload(caller: Calling, body: UploadRequest) -> Response:
     )
 
     def add(session: Session) -> None:
-        if uploadrows.unused(session, caller.namespace, caller.username) >= settings.uploads_per_user:
+        if uploadrows.is_full(session, caller.namespace, caller.username, settings.uploads_per_user):
             raise refused("You have created too many uploads. Please try again later.")
         session.add(upload)
 

@@ -22,7 +22,7 @@ from algorithm_operator.gateway.settings import Settings
 from algorithm_operator.gateway.storage import Reading, Stat, Stored, StoreRefused, StoreUnavailable
 from algorithm_operator.gateway.urls import Urls
 from algorithm_operator.kube import errors
-from algorithm_operator.kube.client import Bodies, Client, ContentType
+from algorithm_operator.kube.client import Bodies, Client, ContentType, Kept
 from algorithm_operator.kube.connection import Connection
 from algorithm_operator.kube.resources import Body
 from algorithm_operator.kube.resources import Resource as Kind
@@ -221,6 +221,12 @@ class FakeCluster(Client):
         if metadata_only:
             found = [{"kind": "PartialObjectMetadata", "metadata": body["metadata"]} for body in found]
         return found, str(self._version)
+
+    async def collect(
+        self, resource: Kind, namespace: str | None, keep: Callable[[Body], Any], *, field_selector: str = ""
+    ) -> Kept[Any]:
+        found, _ = await self.list(resource, namespace, field_selector=field_selector)
+        return [kept for body in found if (kept := keep(body)) is not None]
 
     async def create(self, resource: Kind, namespace: str | None, body: Body) -> Body:
         name = body["metadata"]["name"]

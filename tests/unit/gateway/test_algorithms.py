@@ -14,6 +14,7 @@ from algorithm_operator.gateway import algorithms, shapes, sockets
 from algorithm_operator.gateway.identity import Resource, Verb
 from algorithm_operator.gateway.jobids import algorithm_image_pk
 from algorithm_operator.gateway.values import value_problem
+from algorithm_operator.kube.resources import ALGORITHM_JOBS
 from tests.unit.gateway.fakes import Service
 from tests.unit.gateway.running import (
     ALGORITHM_UID,
@@ -137,9 +138,11 @@ async def test_an_image_of_earlier(service: Service) -> None:
     earlier = algorithm_image_pk(ALGORITHM_UID, "sha256:" + "9" * 64)
     told = (await service.get(f"algorithms/images/{earlier}/")).json()
     assert (told["pk"], told["import_status"]) == (earlier, "Completed")
-    service.authorizer.denied = {(Verb.GET, Resource.JOBS)}
-    assert (await service.get(f"algorithms/images/{earlier}/")).status == 404
     assert (await service.get(f"algorithms/images/{pk(1)}/")).status == 404
+    service.authorizer.denied = {(Verb.LIST, Resource.JOBS)}
+    service.cluster.calls.clear()
+    assert (await service.get(f"algorithms/images/{earlier}/")).status == 404
+    assert ("list", ALGORITHM_JOBS.plural, "") not in service.cluster.calls, "strangers make no work"
 
 
 async def test_rights(service: Service) -> None:

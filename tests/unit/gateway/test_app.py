@@ -3,7 +3,9 @@
 import asyncio
 import logging
 import re
+import sys
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -31,6 +33,7 @@ from algorithm_operator.gateway.shapes import Job
 from algorithm_operator.gateway.storage import StoreRefused, StoreUnavailable
 from algorithm_operator.gateway.urls import Urls
 from algorithm_operator.kube import errors as kube
+from algorithm_operator.kube.client import JSON_LEVELS
 from tests.unit.gateway.fakes import Answer, FakeAuthorizer, FakeCluster, MemoryStores, asgi
 
 SECRET = "eyJ-the-token"
@@ -185,6 +188,9 @@ async def test_no_token(service: Service) -> None:
     assert found.headers["www-authenticate"] == "Bearer"
 
 
+DEEP = b'{"algorithm": "a", "inputs": [{"value": ' + b"[" * 9000 + b"]" * 9000 + b"}]}"
+
+
 @pytest.mark.parametrize(
     ("body", "expected"),
     [
@@ -194,6 +200,10 @@ async def test_no_token(service: Service) -> None:
         (b'{"algorithm": NaN, "inputs": []}', "JSON parse error - "),
         (b'{"algorithm": "a", "inputs": [{"value": -Infinity}]}', "JSON parse error - "),
         (b'{"algorithm": "a", "inputs": [{"value": "\\ud800"}]}', "JSON parse error - "),
+        (b'{"algorithm": "\xed\xa0\x80", "inputs": []}', "JSON parse error - "),
+        ('{"algorithm": "\\ud800", "inputs": []}'.encode("utf-16"), "JSON parse error - "),
+        ('{"algorithm": "\\ud800", "inputs": []}'.encode("utf-16-le"), "JSON parse error - "),
+        (DEEP, "JSON parse error - "),
         (b"[" * 100_000, "There was an error parsing the body"),
         ([], {"non_field_errors": ["Invalid data. Expected a dictionary, but got list."]}),
         (b"1", {"non_field_errors": ["Invalid data. Expected a dictionary, but got int."]}),
@@ -218,11 +228,16 @@ async def test_no_token(service: Service) -> None:
         }),
     ],
     ids=[
-        "empty", "cut off", "no UTF-8", "NaN", "Infinity", "lone surrogate", "deep", "list", "number", "fields missing",
+        "empty", "cut off", "no UTF-8", "NaN", "Infinity", "lone surrogate", "a surrogate as bytes", "UTF-16",
+        "UTF-16 without a mark", "more levels than we keep", "deep", "list", "number", "fields missing",
         "null and text", "no text", "in lists", "too many",
     ],
 )  # fmt: skip
-async def test_bodies_that_are_wrong(service: Service, body: Any, expected: Any) -> None:
+async def test_bodies_that_are_wrong(
+    service: Service, request: pytest.FixtureRequest, body: Any, expected: Any
+) -> None:
+    request.addfinalizer(partial(sys.setrecursionlimit, sys.getrecursionlimit()))
+    sys.setrecursionlimit(JSON_LEVELS)
     found = await service.ask("POST", f"{BASE}/algorithms/jobs/", body)
     assert found.status == 400
     if isinstance(expected, dict):

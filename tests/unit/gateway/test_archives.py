@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from fastapi import APIRouter
 
-from algorithm_operator.gateway import archiveitems, archives, sessions
+from algorithm_operator.gateway import archiveitems, archivelimits, archives, sessions
 from algorithm_operator.gateway.database.models import Upload
 from algorithm_operator.gateway.importing import refresh_all
 from algorithm_operator.gateway.shapes import Archive, ArchiveItem, ArchiveItemPosted
@@ -364,3 +364,50 @@ async def test_who_may_not_list_sees_an_empty_list(gateway: Service, path: str) 
     await an_item(gateway)
     gateway.authorizer.denied = {("list", "archives")}
     assert (await gateway.get(path)).json() == {"count": 0, "next": None, "previous": None, "results": []}
+
+
+# --- what a namespace may have
+
+
+async def test_how_many_archives_and_items(gateway: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archivelimits, "MAX_ARCHIVES", 2)
+    monkeypatch.setattr(archivelimits, "MAX_ITEMS", 3)
+    one, two = await an_archive(gateway), await an_archive(gateway, "More")
+    answer = await gateway.post("archives/", {"title": "One more"})
+    assert answer.status == 400
+    assert "may have 2 archives" in answer.json()["non_field_errors"][0]
+    for archive in (one, one, two):
+        await an_item(gateway, archive)
+    answer = await gateway.post("archives/items/", {"archive": one["api_url"], "values": []})
+    assert answer.status == 400
+    assert "may have 3 items" in answer.json()["non_field_errors"][0]
+    files = {"uploads": [url("uploads", await upload(gateway))], "archive": one["slug"]}
+    assert (await gateway.post("cases/upload-sessions/", files)).json() == answer.json()
+    elsewhere = await gateway.post("/elsewhere/api/v1/archives/", {"title": "One more"})
+    assert elsewhere.status == 201, "each namespace has room of its own"
+
+
+async def test_how_large_the_values_of_a_namespace_are(
+    gateway: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archivelimits, "MAX_BYTES", 10)
+    one, two = await an_item(gateway), await an_item(gateway, await an_archive(gateway, "More"))
+    await patched(gateway, one, given(LIKELIHOOD, value=0.125))  # 5 bytes
+    video = await upload(gateway, "v.mp4")
+    both = [given(LIKELIHOOD, value=0.1234), given(VIDEO, user_upload=url("uploads", video))]
+    answer = await gateway.patch(f"archives/items/{two}/", {"values": both})
+    assert answer.status == 400
+    assert "values of 10 bytes together" in answer.json()["non_field_errors"][0]
+    assert (await read(gateway, two))["values"] == []
+    await patched(gateway, two, given(LIKELIHOOD, value=0.25), both[1])
+
+
+async def test_a_page_has_a_size(gateway: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archivelimits, "MAX_PAGE_BYTES", 8)
+    archive = await an_archive(gateway)
+    for _ in range(3):
+        await patched(gateway, await an_item(gateway, archive), given(LIKELIHOOD, value=0.25))
+    answer = await gateway.get("archives/items/")
+    assert answer.status == 400
+    assert "ask for fewer items at once" in answer.json()["detail"]
+    assert len((await gateway.get("archives/items/?limit=2")).json()["results"]) == 2

@@ -394,6 +394,7 @@ async def test_an_import_that_has_failed(service: Service, clock: Clock, by: str
     [
         pytest.param("1" * 30, "more than 64 bits", id="a huge whole number"),
         pytest.param("[" * 250 + "]" * 250, "nested deeper than 200 levels", id="deep"),
+        pytest.param("[" * 900 + "]" * 900, "nested deeper than 200 levels", id="deeper"),
         pytest.param('"' + "x" * 140_000 + '"', "140002 bytes, more than 131072", id="large"),
     ],
 )

@@ -22,6 +22,7 @@ from algorithm_operator.gateway.storage import StoreRefused, StoreUnavailable
 from algorithm_operator.gateway.uploadrows import chosen
 from tests.unit.gateway import fakes
 from tests.unit.gateway.fakes import Service
+from tests.unit.gateway.running import Clock
 from tests.unit.gateway.sending import Part, Sending, begin, upload
 
 DAY = timedelta(seconds=86400)
@@ -511,6 +512,19 @@ async def test_how_many_uploads(service: Service) -> None:
     await uploaduse.claim(service.gateway, [second.pk], "job/1")
     await begin(service)
     assert (await service.post("uploads/", {"filename": "a"})).status == 400
+
+
+@pytest.mark.parametrize("settings", [{"uploads_per_user": 2}], indirect=True)
+async def test_how_many_may_be_aborted(service: Service) -> None:
+    """They are remembered for an hour: who begins and aborts for ever must not fill the tables of all."""
+    clock = Clock()
+    service.gateway.clocks.append(clock)
+    for _ in range(2 * 11):
+        await (await begin(service)).abort()
+    assert (await service.post("uploads/", {"filename": "a"})).status == 400
+    clock.move(hours=2)
+    await uploaduse.sweep(service.gateway)
+    await begin(service)
 
 
 @pytest.mark.parametrize("settings", [{"uploads_per_user": 3}], indirect=True)
