@@ -41,10 +41,7 @@ from algorithm_operator.gateway.urls import API, pk_in
 router = APIRouter(prefix=f"{API}/archives/items", tags=["archives"])
 
 
-@router.get(
-    "/",
-    response_model=shapes.Page[shapes.ArchiveItem],
-)
+@router.get("/", response_model=shapes.Page[shapes.ArchiveItem])
 async def list_archive_items(caller: Calling, window: Windowed, archive: str | None = None) -> Response:
     """The items of the namespace, or of the archive with that pk, oldest first."""
     if not await caller.rights.may(Verb.LIST, Resource.ARCHIVES):
@@ -64,10 +61,7 @@ async def list_archive_items(caller: Calling, window: Windowed, archive: str | N
     return window.page([item_shape(each, sockets, caller.urls) for each in page], count)
 
 
-@router.get(
-    "/{pk:uuid}/",
-    response_model=shapes.ArchiveItem,
-)
+@router.get("/{pk:uuid}/", response_model=shapes.ArchiveItem)
 async def get_archive_item(caller: Calling, pk: UUID) -> Response:
     """Its values; an image that is still imported is null."""
     await caller.rights.see(Resource.ARCHIVES)
@@ -76,11 +70,7 @@ async def get_archive_item(caller: Calling, pk: UUID) -> Response:
     return answer(item_shape(await _read(caller, str(pk)), sockets, caller.urls))
 
 
-@router.post(
-    "/",
-    response_model=shapes.ArchiveItemPosted,
-    status_code=201,
-)
+@router.post("/", response_model=shapes.ArchiveItemPosted, status_code=201)
 async def create_archive_item(caller: Calling, asked: ArchiveItemRequest) -> Response:
     """An item without values: PATCH adds them, as at Grand Challenge."""
     if asked.archive is None:
@@ -104,10 +94,7 @@ async def create_archive_item(caller: Calling, asked: ArchiveItemRequest) -> Res
     return answer(posted_shape(SeenItem(made, [], {}), caller.urls), 201)
 
 
-@router.patch(
-    "/{pk:uuid}/",
-    response_model=shapes.ArchiveItemPosted,
-)
+@router.patch("/{pk:uuid}/", response_model=shapes.ArchiveItemPosted)
 async def update_archive_item(caller: Calling, pk: UUID, asked: ArchiveItemRequest) -> Response:
     """Give the sockets that are named other values; those of other sockets stay. All of them, or none."""
     await caller.rights.act(Verb.UPDATE, Resource.ARCHIVES)

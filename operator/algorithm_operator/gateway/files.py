@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from algorithm_operator.contract.kinds import KINDS, Form
-from algorithm_operator.gateway import catalogue, jobs
+from algorithm_operator.gateway import catalogue, jobfinding
 from algorithm_operator.gateway.archiverows import item_row
 from algorithm_operator.gateway.context import Caller, Calling
 from algorithm_operator.gateway.database.models import Upload
@@ -35,31 +35,19 @@ async def get_image_file(caller: Calling, request: Request, pk: UUID, name: str)
     return _sent(caller, request, StoredFile(row.store, row.path, name, size=row.size, sha256=row.sha256))
 
 
-@router.get(
-    "/jobs/{pk:uuid}/{direction}/{slug}/{name}",
-    response_class=Response,
-)
+@router.get("/jobs/{pk:uuid}/{direction}/{slug}/{name}", response_class=Response)
 async def get_job_file(
     caller: Calling, request: Request, pk: UUID, direction: Literal["inputs", "outputs"], slug: str, name: str
 ) -> Response:
     """An input or output that is a file."""
-    body = await jobs.find(caller, str(pk))
-    try:
-        seen = SeenJob.of(body) if body is not None else None
-    except ValueError:  # a later version wrote it
-        seen = None
-    if seen is None:
-        raise not_found()
-    found = _output(seen, slug, name) if direction == "outputs" else await _input(caller, seen, slug, name)
+    job = await jobfinding.find(caller, str(pk))
+    found = _output(job, slug, name) if direction == "outputs" else await _input(caller, job, slug, name)
     if found is None or suffix_of(name) != suffix_of(found.path):
         raise not_found()
     return _sent(caller, request, found)
 
 
-@router.get(
-    "/items/{pk:uuid}/{slug}/{name}",
-    response_class=Response,
-)
+@router.get("/items/{pk:uuid}/{slug}/{name}", response_class=Response)
 async def get_item_file(caller: Calling, request: Request, pk: UUID, slug: str, name: str) -> Response:
     """A value that is a file."""
     await caller.rights.see(Resource.ARCHIVES)

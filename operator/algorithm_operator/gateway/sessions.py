@@ -54,10 +54,7 @@ def session_shape(row: models.UploadSession, status: str, urls: Urls) -> UploadS
     )
 
 
-@router.get(
-    "/",
-    response_model=Page[UploadSession],
-)
+@router.get("/", response_model=Page[UploadSession])
 async def list_upload_sessions(caller: Calling, window: Windowed) -> Response:
     """One's own, oldest first."""
     if not await caller.rights.may(Verb.GET, Resource.IMAGES):
@@ -70,21 +67,14 @@ async def list_upload_sessions(caller: Calling, window: Windowed) -> Response:
     return window.page([session_shape(row, status, caller.urls) for row, status in seen], count)
 
 
-@router.get(
-    "/{pk:uuid}/",
-    response_model=UploadSession,
-)
+@router.get("/{pk:uuid}/", response_model=UploadSession)
 async def get_upload_session(caller: Calling, pk: UUID) -> Response:
     """How far it is; `error_message` says by file why there is no image."""
     await caller.rights.see(Resource.IMAGES)
     return await _shown(caller, str(pk))
 
 
-@router.post(
-    "/",
-    response_model=UploadSession,
-    status_code=201,
-)
+@router.post("/", response_model=UploadSession, status_code=201)
 async def create_upload_session(caller: Calling, asked: UploadSessionRequest) -> Response:
     """The files become exactly one image. The same uploads again give the same session."""
     await caller.rights.act(Verb.CREATE, Resource.IMAGES)
