@@ -13,35 +13,36 @@ from algorithm_operator.api.conditions import ConditionType, find, rfc3339
 from algorithm_operator.core.admission import not_ready
 from algorithm_operator.core.world import Algorithm
 from algorithm_operator.gateway import shapes
-from algorithm_operator.gateway.answers import Window, Windowed, answer
+from algorithm_operator.gateway.answers import Windowed, answer
 from algorithm_operator.gateway.catalogue import algorithms, interface_shape
 from algorithm_operator.gateway.context import Caller, Calling, Gateway
 from algorithm_operator.gateway.errors import not_found
 from algorithm_operator.gateway.identity import Resource, Verb
 from algorithm_operator.gateway.jobids import algorithm_image_pk
+from algorithm_operator.gateway.urls import API
 from algorithm_operator.kube.resources import ALGORITHM_JOBS, Body
 
-router = APIRouter(tags=["algorithms"])
-_BASE = "/{namespace}/api/v1/algorithms"
+router = APIRouter(prefix=f"{API}/algorithms", tags=["algorithms"])
 
 
-@router.get(f"{_BASE}/", response_model=shapes.Page[shapes.Algorithm])
+@router.get("/", response_model=shapes.Page[shapes.Algorithm])
 async def list_algorithms(caller: Calling, window: Windowed, slug: str | None = None) -> Response:
     """The Algorithms of the namespace; `slug` is the name of one."""
-    chosen, count = _part(await _visible(caller, slug), window)
-    seconds = await _durations(caller.gateway, caller.namespace) if chosen else {}
-    return window.page([_shape(caller, each, seconds.get(each.name)) for each in chosen], count)
+    found = await _visible(caller, slug)
+    seconds = await _durations(caller.gateway, caller.namespace) if window.part(found) else {}
+    shown = [_shape(caller, each, seconds.get(each.name)) for each in window.part(found)]
+    return window.page(shown, len(found))
 
 
-@router.get(f"{_BASE}/images/", response_model=shapes.Page[shapes.AlgorithmImage])
-async def list_images(caller: Calling, window: Windowed) -> Response:
+@router.get("/images/", response_model=shapes.Page[shapes.AlgorithmImage])
+async def list_algorithm_images(caller: Calling, window: Windowed) -> Response:
     """The images that the Algorithms run now."""
-    chosen, count = _part(await _visible(caller), window)
-    return window.page([_image_shape(caller, each) for each in chosen], count)
+    found = await _visible(caller)
+    return window.page([_image_shape(caller, each) for each in window.part(found)], len(found))
 
 
-@router.get(f"{_BASE}/images/{{pk:uuid}}/", response_model=shapes.AlgorithmImage)
-async def get_image(caller: Calling, pk: UUID) -> Response:
+@router.get("/images/{pk:uuid}/", response_model=shapes.AlgorithmImage)
+async def get_algorithm_image(caller: Calling, pk: UUID) -> Response:
     """The image of an Algorithm, by digest; also one that only earlier jobs have run."""
     for each in await algorithms(caller.gateway, caller.namespace):
         image = _image_shape(caller, each)
@@ -51,7 +52,7 @@ async def get_image(caller: Calling, pk: UUID) -> Response:
     return answer(await _earlier_image(caller, str(pk)))
 
 
-@router.get(f"{_BASE}/{{pk:uuid}}/", response_model=shapes.Algorithm)
+@router.get("/{pk:uuid}/", response_model=shapes.Algorithm)
 async def get_algorithm(caller: Calling, pk: UUID) -> Response:
     """One Algorithm."""
     found = next((x for x in await algorithms(caller.gateway, caller.namespace) if x.uid == str(pk)), None)
@@ -69,10 +70,6 @@ async def _visible(caller: Caller, name: str | None = None) -> list[Algorithm]:
         return []
     found = await algorithms(caller.gateway, caller.namespace)
     return found if name is None else [each for each in found if each.name == name]
-
-
-def _part(found: list[Algorithm], window: Window) -> tuple[list[Algorithm], int]:
-    return found[window.offset : window.offset + window.limit], len(found)
 
 
 def _shape(caller: Caller, algorithm: Algorithm, seconds: float | None) -> shapes.Algorithm:

@@ -17,7 +17,6 @@ from algorithm_operator.gateway import (
     algorithms,
     archiveitems,
     archives,
-    authentication,
     files,
     images,
     jobs,
@@ -33,6 +32,7 @@ from algorithm_operator.gateway.envelope import Envelope
 from algorithm_operator.gateway.handlers import handle, malformed
 from algorithm_operator.gateway.health import Readiness
 from algorithm_operator.gateway.shapes import Versions
+from algorithm_operator.gateway.urls import API
 
 Authenticate = Callable[[Request], Awaitable[Caller]]
 
@@ -75,11 +75,11 @@ def make_app(
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,  # the client follows no redirect of a POST
+        generate_unique_id_function=lambda route: route.name,
         dependencies=[Depends(strict_json)],
     )
     app.state.gateway = gateway
     app.state.authenticate = known
-    app.state.origin = authentication.origin
     app.include_router(_open(Readiness(gateway)))
     for router in routers:
         app.include_router(router)
@@ -105,15 +105,15 @@ async def strict_json(request: Request) -> None:
 
 def _open(readiness: Readiness) -> APIRouter:
     """What needs no token."""
-    router = APIRouter()
+    router = APIRouter(tags=["client"])
 
-    @router.get("/{namespace}/api/v1/gcapi/", response_model=Versions, tags=["client"])
-    async def versions() -> Response:
+    @router.get(f"{API}/gcapi/", response_model=Versions)
+    async def get_versions() -> Response:
         """Which versions of the client `gcapi` can be used: its first request."""
         return answer(GCAPI)
 
-    @router.get("/{namespace}/api/v1/schema/", tags=["client"])
-    async def document(request: Request) -> Response:
+    @router.get(f"{API}/schema/")
+    async def get_document(request: Request) -> Response:
         """This API as an OpenAPI document."""
         return answer(schema.document(request.app))
 

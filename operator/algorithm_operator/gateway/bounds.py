@@ -2,7 +2,7 @@
 
 A body is read only for somebody whose token was checked, or strangers could hold all places with slow ones; and few of
 more than some KiB at a time: parsed JSON takes many times its bytes. Files (PUT) are streamed on as they come, for who
-has a signed URL; their length is for uploads.py to judge.
+has a signed URL; their length is for uploadparts.py to judge.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from algorithm_operator.gateway.answers import answer
+from algorithm_operator.gateway.answers import refusal
 from algorithm_operator.gateway.errors import unavailable
 from algorithm_operator.gateway.memory import Places
 
 PROBES = frozenset({"/healthz", "/readyz"})
+"""Asked every few seconds, by the kubelet."""
 
 Check = Callable[[Request], Awaitable[object]]
 """Raises a refusal unless the request's token counts."""
@@ -57,9 +58,7 @@ class Bounds:
             return
         if self._open >= self._limits.requests:
             error = unavailable("The gateway has more requests than it can answer. Try again in a moment.")
-            refusal = answer(error.body, error.status)
-            refusal.headers.update(error.headers)
-            await refusal(scope, receive, send)
+            await refusal(error)(scope, receive, send)
             return
         self._open += 1
         body = _Body(scope, receive, self)

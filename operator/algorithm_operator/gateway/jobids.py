@@ -21,6 +21,7 @@ from uuid import UUID, uuid5
 
 from algorithm_operator.api.base import GROUP
 from algorithm_operator.api.job import State
+from algorithm_operator.contract.sockets import integer_pk
 from algorithm_operator.core.facts import moment
 from algorithm_operator.core.names import LABEL_PK
 
@@ -110,9 +111,8 @@ def choose(
 
 
 def value_pk(owner: str, direction: str, slug: str) -> int:
-    """The integer key that clients want of a value: 31 bits of a hash. `direction`: inputs or outputs."""
-    digest = hashlib.sha256(f"{owner}/{direction}/{slug}".encode()).digest()
-    return int.from_bytes(digest[:4], "big") >> 1
+    """The key of a value of a job, whose pk `owner` is. `direction`: inputs or outputs."""
+    return integer_pk(owner, direction, slug)
 
 
 def output_image_pk(job_pk: str, slug: str) -> str:

@@ -7,7 +7,6 @@ only looked through, for names, and the jobs of the page are fetched by these; b
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -18,11 +17,10 @@ from algorithm_operator.gateway import catalogue
 from algorithm_operator.gateway.context import Caller
 from algorithm_operator.gateway.database.models import Image, UploadSession
 from algorithm_operator.gateway.errors import ApiError
+from algorithm_operator.gateway.jobfinding import seen
 from algorithm_operator.gateway.jobids import output_image_pk
 from algorithm_operator.gateway.jobviews import Place, SeenJob, label
 from algorithm_operator.kube.resources import ALGORITHM_JOBS, Body
-
-log = logging.getLogger(__name__)
 
 MAX_PAGE_BYTES = 16 << 20
 """Of the values that the jobs of a page were given: a hundred jobs may all have as many as are allowed."""
@@ -59,15 +57,6 @@ class Wanted:
             or (each.image_import is not None and each.image_import.name in self.imports)
             for each in job.job.spec.inputs
         )
-
-
-def seen(body: Body) -> SeenJob | None:
-    """None for one that this version cannot read: a later one wrote it."""
-    try:
-        return SeenJob.of(body)
-    except ValueError as error:
-        log.warning("AlgorithmJob %s cannot be read: %s", body["metadata"]["name"], type(error).__name__)
-        return None
 
 
 async def names(caller: Caller, algorithm: str | None, wanted: Wanted) -> list[str]:

@@ -6,23 +6,22 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
 
-from algorithm_operator.gateway import joblimits, joblists, jobstarts, records, shapes
+from algorithm_operator.gateway import jobfinding, joblists, jobstarts, shapes
 from algorithm_operator.gateway.answers import Windowed, answer
-from algorithm_operator.gateway.context import Caller, Calling
-from algorithm_operator.gateway.errors import not_found
+from algorithm_operator.gateway.context import Calling
 from algorithm_operator.gateway.identity import Resource, Verb
 from algorithm_operator.gateway.jobfacts import known_of
-from algorithm_operator.gateway.jobids import job_name, pk_of, value_pk
+from algorithm_operator.gateway.jobids import value_pk
 from algorithm_operator.gateway.joblists import Wanted
 from algorithm_operator.gateway.jobviews import job_shape
+from algorithm_operator.gateway.requests import JobRequest
+from algorithm_operator.gateway.urls import API
 from algorithm_operator.gateway.values import posted
-from algorithm_operator.kube.resources import ALGORITHM_JOBS, Body
 
-router = APIRouter(tags=["jobs"])
-_BASE = "/{namespace}/api/v1/algorithms/jobs"
+router = APIRouter(prefix=f"{API}/algorithms/jobs", tags=["jobs"])
 
 
-@router.get(f"{_BASE}/", response_model=shapes.Page[shapes.Job])
+@router.get("/", response_model=shapes.Page[shapes.Job])
 async def list_jobs(
     caller: Calling,
     window: Windowed,
@@ -42,13 +41,13 @@ async def list_jobs(
         wanted.by_input = True
     async with caller.gateway.memory.lists:
         names = await joblists.names(caller, algorithm, wanted)
-        page = await joblists.read(caller, names[window.offset : window.offset + window.limit])
+        page = await joblists.read(caller, window.part(names))
         known = await known_of(caller, page)
     return window.page([job_shape(each, known, caller.urls) for each in page], len(names))
 
 
-@router.post(f"{_BASE}/", status_code=201, response_model=shapes.JobPosted)
-async def create_job(caller: Calling, request: shapes.JobRequest) -> Response:
+@router.post("/", status_code=201, response_model=shapes.JobPosted)
+async def create_job(caller: Calling, request: JobRequest) -> Response:
     """Start a job. The same request once more is the same job, as long as that has not failed."""
     started = await jobstarts.start(caller, request)
     url = caller.urls.job(started.pk)
@@ -60,46 +59,8 @@ async def create_job(caller: Calling, request: shapes.JobRequest) -> Response:
     return answer(shape, 201)
 
 
-@router.get(f"{_BASE}/{{pk:uuid}}/", response_model=shapes.Job)
+@router.get("/{pk:uuid}/", response_model=shapes.Job)
 async def get_job(caller: Calling, pk: UUID) -> Response:
     """One job."""
-    body = await find(caller, str(pk))
-    seen = joblists.seen(body) if body is not None else None
-    if seen is None:
-        raise not_found()
-    return answer(job_shape(seen, await known_of(caller, [seen]), caller.urls))
-
-
-async def find(caller: Caller, pk: str) -> Body | None:
-    """A job as stored, or made again from its run record; None if there is none that the caller may get."""
-    body = await _by_name(caller, pk) or await _by_uid(caller, pk)
-    name = body["metadata"]["name"] if body is not None else job_name(pk)
-    # Asked before the store is: whoever may not see jobs learns nothing from how long the answer takes.
-    if not await caller.rights.may(Verb.GET, Resource.JOBS, name):
-        return None
-    return body if body is not None else await records.recorded(caller, pk)
-
-
-async def _by_name(caller: Caller, pk: str) -> Body | None:
-    """One that the gateway made."""
-    body = await caller.gateway.cluster.get(ALGORITHM_JOBS, caller.namespace, job_name(pk))
-    return body if body is not None and pk_of(body) == pk else None
-
-
-async def _by_uid(caller: Caller, pk: str) -> Body | None:
-    """One that somebody else made: no selector finds a uid, so it takes a look at all names, once. Not for strangers:
-    they could have that done again and again."""
-    gateway, namespace, rights = caller.gateway, caller.namespace, caller.rights
-    if not (await rights.may(Verb.GET, Resource.JOBS) or await rights.may(Verb.LIST, Resource.JOBS)):
-        return None
-    names, key = gateway.memory.names, (namespace, pk)
-    if names.get(key, gateway.now()) is None:
-        if await joblimits.noted(gateway, pk) is not None:
-            return None  # it was the gateway's
-        metadata, _ = await gateway.cluster.list(ALGORITHM_JOBS, namespace, metadata_only=True)
-        for each in metadata:
-            meta = each["metadata"]
-            names.put((namespace, meta["uid"]), meta["name"], gateway.now())
-    name = names.get(key, gateway.now())
-    body = await gateway.cluster.get(ALGORITHM_JOBS, namespace, name) if name is not None else None
-    return body if body is not None and pk_of(body) == pk else None
+    job = await jobfinding.find(caller, str(pk))
+    return answer(job_shape(job, await known_of(caller, [job]), caller.urls))

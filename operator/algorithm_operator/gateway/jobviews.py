@@ -17,7 +17,7 @@ from algorithm_operator.contract.sockets import planned_socket
 from algorithm_operator.contract.values import depth_problem, dump_json
 from algorithm_operator.core.world import Algorithm, Job
 from algorithm_operator.gateway import shapes
-from algorithm_operator.gateway.catalogue import knows_kinds
+from algorithm_operator.gateway.catalogue import knows_kinds, value_shape
 from algorithm_operator.gateway.jobids import (
     algorithm_image_pk,
     lost_algorithm_uid,
@@ -26,7 +26,6 @@ from algorithm_operator.gateway.jobids import (
     value_pk,
 )
 from algorithm_operator.gateway.urls import Urls
-from algorithm_operator.gateway.values import shown
 from algorithm_operator.kube.resources import Body
 
 VALIDATING = "Validating inputs"
@@ -201,15 +200,15 @@ def _inputs(seen: SeenJob, known: Known, urls: Urls) -> Iterator[shapes.SocketVa
         place, file, image = seen.input_place(socket.slug), None, None
         match KINDS[socket.kind].super_kind:
             case SuperKind.IMAGE:
-                pk = _input_image(given[socket.slug], place, known)
-                image = urls.image(pk) if pk is not None else None
+                found = _input_image(given[socket.slug], place, known)
+                image = urls.image(found) if found is not None else None
             case SuperKind.FILE if place is not None:
                 file = urls.job_file(seen.pk, "inputs", socket.slug, place.path.rsplit("/", 1)[-1])
             case _:
                 pass
-        pk_of_value = value_pk(seen.pk, "inputs", socket.slug)
+        pk = value_pk(seen.pk, "inputs", socket.slug)
         value = _input_value(seen, given[socket.slug])
-        yield shown(socket, pk_of_value, value=value, file=file, image=image)
+        yield value_shape(socket, pk, value=value, file=file, image=image)
 
 
 def _input_image(given: JobInput, place: Place | None, known: Known) -> str | None:
@@ -242,7 +241,7 @@ def _outputs(seen: SeenJob, known: Known, urls: Urls) -> Iterator[shapes.SocketV
             case _ if seen.is_read(output):
                 value = known.values.get(output.sha256 or "")
         pk = value_pk(seen.pk, "outputs", socket.slug)
-        yield shown(socket, pk, value=value, file=file, image=image)
+        yield value_shape(socket, pk, value=value, file=file, image=image)
 
 
 def _sockets(seen: SeenJob, known: Known, direction: str) -> list[PlannedSocket]:

@@ -17,12 +17,13 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Scope
 
 from algorithm_operator.gateway import presigned, uploadrows
-from algorithm_operator.gateway.context import Gateway
+from algorithm_operator.gateway.context import Gateway, Serving
 from algorithm_operator.gateway.database.models import Upload, UploadPart
 from algorithm_operator.gateway.errors import ApiError, forbidden, not_found, unavailable
 from algorithm_operator.gateway.storage import Store, Stored, StoreRefused, StoreUnavailable
 
 router = APIRouter()
+"""A part of that of uploads.py."""
 
 MAX_PART_BYTES = 5 << 30
 LIMIT_REACHED = "Upload limit reached"
@@ -30,12 +31,13 @@ _DRAINED = 64 << 20
 """gcapi sends parts of 32 MiB."""
 
 
-@router.put(uploadrows.UPLOADS + "{pk}/{multipart_id}/parts/{number}/", response_class=Response)
-async def put_part(request: Request, namespace: str, pk: str, multipart_id: str, number: str) -> Response:
+@router.put("/{pk}/{multipart_id}/parts/{number}/", response_class=Response)
+async def put_part(
+    request: Request, gateway: Serving, namespace: str, pk: str, multipart_id: str, number: str
+) -> Response:
     """Store a part of an upload. The URL comes from generate-presigned-urls and needs no token; a part that is sent
     again replaces the one before. The answer's ETag is what complete-multipart-upload asks for.
     """
-    gateway: Gateway = request.app.state.gateway
     key = presigned.signing_key(gateway.settings.signing_key)
     presigned.check(key, namespace, pk, multipart_id, number, request.query_params, gateway.now())
     body = _Body(request, _length(request))

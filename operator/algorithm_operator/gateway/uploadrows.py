@@ -14,14 +14,14 @@ from algorithm_operator.gateway import shapes
 from algorithm_operator.gateway.context import Caller
 from algorithm_operator.gateway.database.models import Upload, UploadPart
 from algorithm_operator.gateway.errors import ApiError, invalid, not_found
-from algorithm_operator.gateway.shapes import NamedPart, UploadStatus
+from algorithm_operator.gateway.requests import NamedPart
+from algorithm_operator.gateway.shapes import UploadStatus
 from algorithm_operator.gateway.storage import Store
 
 INITIALIZED: UploadStatus = "Initialized"
 COMPLETED: UploadStatus = "Completed"
 ABORTED: UploadStatus = "Aborted"
 
-UPLOADS = "/{namespace}/api/v1/uploads/"
 MAX_PARTS = 10_000
 MAX_PARTS_PER_USER = 50_000
 """Of somebody's unfinished uploads in a namespace, as many as those may be: empty parts take no bytes, but rows."""

@@ -12,7 +12,7 @@ from algorithm_operator.gateway.shapes import Archive, ArchiveItem, ArchiveItemP
 from algorithm_operator.kube.resources import ALGORITHMS, Body
 from tests.unit.gateway.fakes import Service
 from tests.unit.gateway.imaging import ended, image, later, upload, url
-from tests.unit.gateway.running import algorithm
+from tests.unit.gateway.running import algorithm, given
 
 LIKELIHOOD, CT, VIDEO = "prostate-cancer-likelihood", "ct-image", "endoscopic-robotic-surgery-video"
 """A float, an image and a file, of the common sockets."""
@@ -47,12 +47,6 @@ async def an_item(service: Service, archive: Body | None = None, **more: Any) ->
     ArchiveItemPosted.model_validate(answer.json())
     pk: str = answer.json()["pk"]
     return pk
-
-
-def value(slug: str, **given: Any) -> Body:
-    """A value as the client sends it: with all keys."""
-    keys = ("value", "file", "image", "upload_session", "user_upload", "user_uploads", "image_name")
-    return {"interface": slug, **dict.fromkeys(keys), **given}
 
 
 async def patched(service: Service, pk: str, *values: Body, **more: Any) -> Body:
@@ -144,9 +138,9 @@ async def test_an_item_is_made_empty_and_then_gets_values(gateway: Service) -> N
     body = await patched(
         gateway,
         pk,
-        value(LIKELIHOOD, value=0.5),
-        value(CT, image=url("cases/images", ct)),
-        value(VIDEO, user_upload=url("uploads", video)),
+        given(LIKELIHOOD, value=0.5),
+        given(CT, image=url("cases/images", ct)),
+        given(VIDEO, user_upload=url("uploads", video)),
     )
     assert {each["interface"] for each in body["values"]} == {LIKELIHOOD, CT, VIDEO}
     assert await contents(gateway, pk) == {
@@ -163,8 +157,8 @@ async def test_an_item_is_made_empty_and_then_gets_values(gateway: Service) -> N
 async def test_a_patch_replaces_the_values_of_the_sockets_that_it_names_alone(gateway: Service) -> None:
     pk = await an_item(gateway, title="Case 1")
     ct = await image(gateway)
-    await patched(gateway, pk, value(LIKELIHOOD, value=0.5), value(CT, image=url("cases/images", ct)))
-    await patched(gateway, pk, value(LIKELIHOOD, value=0.25))
+    await patched(gateway, pk, given(LIKELIHOOD, value=0.5), given(CT, image=url("cases/images", ct)))
+    await patched(gateway, pk, given(LIKELIHOOD, value=0.25))
     assert await contents(gateway, pk) == {LIKELIHOOD: 0.25, CT: url("cases/images", ct)}
     await patched(gateway, pk, title="Case one")
     assert await contents(gateway, pk) == {LIKELIHOOD: 0.25, CT: url("cases/images", ct)}
@@ -177,9 +171,9 @@ async def test_a_patch_replaces_the_values_of_the_sockets_that_it_names_alone(ga
 async def test_a_file_that_was_replaced_is_used_no_more(gateway: Service) -> None:
     pk = await an_item(gateway)
     first, second = await upload(gateway, "1.mp4"), await upload(gateway, "2.mp4")
-    await patched(gateway, pk, value(VIDEO, user_upload=url("uploads", first)))
-    await patched(gateway, pk, value(VIDEO, user_upload=url("uploads", first)))  # the client asks again
-    await patched(gateway, pk, value(VIDEO, user_upload=url("uploads", second)))
+    await patched(gateway, pk, given(VIDEO, user_upload=url("uploads", first)))
+    await patched(gateway, pk, given(VIDEO, user_upload=url("uploads", first)))  # the client asks again
+    await patched(gateway, pk, given(VIDEO, user_upload=url("uploads", second)))
     used = await gateway.database.run(
         lambda session: [session.get_one(Upload, each).used_by for each in (first, second)]
     )
@@ -189,7 +183,7 @@ async def test_a_file_that_was_replaced_is_used_no_more(gateway: Service) -> Non
 async def test_new_files_become_an_image(gateway: Service) -> None:
     pk = await an_item(gateway)
     files = [url("uploads", await upload(gateway, name)) for name in ("0.dcm", "1.dcm")]
-    await patched(gateway, pk, value(CT, user_uploads=files))
+    await patched(gateway, pk, given(CT, user_uploads=files))
     assert await contents(gateway, pk) == {CT: None}
     (key,) = [each for each in gateway.cluster.objects if each[0] == "imageimports"]
     uid = ended(gateway, key[2].removeprefix("gcapi-"))
@@ -205,7 +199,7 @@ async def test_a_session_of_its_own_gives_the_image(gateway: Service, when: str)
     uid = ""
     if when == "before":
         uid = ended(gateway, session["pk"])
-    await patched(gateway, pk, value(CT, upload_session=session["api_url"]))
+    await patched(gateway, pk, given(CT, upload_session=session["api_url"]))
     if when == "after":
         uid = ended(gateway, session["pk"])
     await refresh_all(gateway.gateway)
@@ -221,7 +215,7 @@ async def test_a_session_that_failed_gives_its_reason(gateway: Service, known: b
     if known:
         await refresh_all(gateway.gateway)
     answer = await gateway.patch(
-        f"archives/items/{pk}/", {"values": [value(CT, upload_session=session["api_url"])]}
+        f"archives/items/{pk}/", {"values": [given(CT, upload_session=session["api_url"])]}
     )
     assert answer.status == 400
     assert "No pixels." in answer.json()["values"][0]["upload_session"][0]
@@ -231,23 +225,23 @@ async def test_a_session_that_failed_gives_its_reason(gateway: Service, known: b
 @pytest.mark.parametrize(
     ("values", "problems"),
     [
-        ([value(LIKELIHOOD, value="much")], [{"value": "JSON does not fulfill schema"}]),
+        ([given(LIKELIHOOD, value="much")], [{"value": "JSON does not fulfill schema"}]),
         (
-            [value(LIKELIHOOD, value=1.0), value(LIKELIHOOD, value=2.0)],
+            [given(LIKELIHOOD, value=1.0), given(LIKELIHOOD, value=2.0)],
             [{}, {"non_field_errors": "This socket is named twice"}],
         ),
         (
-            [value(LIKELIHOOD, value=1.0), value("nothing", value=1)],
+            [given(LIKELIHOOD, value=1.0), given("nothing", value=1)],
             [{}, {"interface": "Object with slug=nothing does not exist."}],
         ),
         ([{"value": 1}], [{"interface": "This field is required."}]),
         (
-            [value(CT, image="https://gateway.test/imaging/api/v1/cases/images/nothing/")],
+            [given(CT, image="https://gateway.test/imaging/api/v1/cases/images/nothing/")],
             [{"image": "Invalid hyperlink - Object does not exist."}],
         ),
-        ([value(VIDEO)], [{"non_field_errors": "user_upload or file is required for interface kind MP4"}]),
+        ([given(VIDEO)], [{"non_field_errors": "user_upload or file is required for interface kind MP4"}]),
         (
-            [value(LIKELIHOOD, value=1.0), value(VIDEO, user_upload="UPLOAD"), value(CT, value=1)],
+            [given(LIKELIHOOD, value=1.0), given(VIDEO, user_upload="UPLOAD"), given(CT, value=1)],
             [{}, {}, {"non_field_errors": "upload_session, user_uploads or image are required"}],
         ),
     ],
@@ -276,7 +270,7 @@ async def test_all_values_are_put_or_none(
 
 async def test_a_file_that_something_else_uses(gateway: Service) -> None:
     first, second = await an_item(gateway), await an_item(gateway, await an_archive(gateway, "More"))
-    file = value(VIDEO, user_upload=url("uploads", await upload(gateway, "film.mp4")))
+    file = given(VIDEO, user_upload=url("uploads", await upload(gateway, "film.mp4")))
     await patched(gateway, first, file)
     answer = await gateway.patch(f"archives/items/{second}/", {"values": [file]})
     assert answer.status == 400
@@ -286,7 +280,7 @@ async def test_a_file_that_something_else_uses(gateway: Service) -> None:
 async def test_a_null_is_no_value(gateway: Service) -> None:
     """`value` is required of values: a null is none, as at Grand Challenge."""
     pk = await an_item(gateway)
-    answer = await gateway.patch(f"archives/items/{pk}/", {"values": [value(LIKELIHOOD, value=None)]})
+    answer = await gateway.patch(f"archives/items/{pk}/", {"values": [given(LIKELIHOOD, value=None)]})
     assert answer.status == 400
     assert answer.json() == {"values": [{"non_field_errors": ["value is required for interface kind FLT"]}]}
 
@@ -298,7 +292,7 @@ async def test_lists_are_of_an_archive_and_in_pages(gateway: Service) -> None:
         later(gateway, seconds=number)
         pks.append(await an_item(gateway, one))
     other = await an_item(gateway, two)
-    await patched(gateway, pks[1], value(LIKELIHOOD, value=0.5))
+    await patched(gateway, pks[1], given(LIKELIHOOD, value=0.5))
     page = (await gateway.get(f"archives/items/?archive={one['pk']}&limit=2")).json()
     assert ([each["pk"] for each in page["results"]], page["count"]) == (pks[:2], 3)
     assert page["results"][1]["values"][0]["value"] == 0.5
@@ -318,7 +312,7 @@ async def test_lists_are_of_an_archive_and_in_pages(gateway: Service) -> None:
             {"archive": ["Invalid hyperlink - Object does not exist."]},
         ),
         (
-            {"archive": "ARCHIVE", "values": [value(LIKELIHOOD, value=1.0)]},
+            {"archive": "ARCHIVE", "values": [given(LIKELIHOOD, value=1.0)]},
             {"non_field_errors": ["Values can only be added via update"]},
         ),
         ({"archive": "ARCHIVE", "title": "\0"}, {"title": ["Control characters are not allowed."]}),
@@ -371,7 +365,7 @@ async def test_rights(gateway: Service, denied: set[str], statuses: list[int]) -
 async def test_who_may_not_make_images_makes_none_by_an_item(gateway: Service) -> None:
     pk, file = await an_item(gateway), await upload(gateway)
     gateway.authorizer.denied = {("create", "images")}
-    body = {"values": [value(CT, user_uploads=[url("uploads", file)])]}
+    body = {"values": [given(CT, user_uploads=[url("uploads", file)])]}
     assert (await gateway.patch(f"archives/items/{pk}/", body)).status == 403
     assert not [each for each in gateway.cluster.objects if each[0] == "imageimports"]
 
@@ -386,8 +380,8 @@ async def test_a_schema_that_no_algorithm_may_have(gateway: Service, schema: Bod
         ALGORITHMS, algorithm(interfaces=[{**interface, "name": "default", "outputs": OUTPUTS}])
     )
     pk = await an_item(gateway)
-    await patched(gateway, pk, value("threshold", value=0.5))
-    answer = await gateway.patch(f"archives/items/{pk}/", {"values": [value("threshold", value="x")]})
+    await patched(gateway, pk, given("threshold", value=0.5))
+    answer = await gateway.patch(f"archives/items/{pk}/", {"values": [given("threshold", value="x")]})
     assert answer.status == 400
 
 
@@ -424,21 +418,21 @@ async def test_how_large_the_values_of_a_namespace_are(
 ) -> None:
     monkeypatch.setattr(archivelimits, "MAX_BYTES", 10)
     one, two = await an_item(gateway), await an_item(gateway, await an_archive(gateway, "More"))
-    await patched(gateway, one, value(LIKELIHOOD, value=0.125))  # 5 bytes
+    await patched(gateway, one, given(LIKELIHOOD, value=0.125))  # 5 bytes
     video = await upload(gateway, "v.mp4")
-    both = [value(LIKELIHOOD, value=0.1234), value(VIDEO, user_upload=url("uploads", video))]
+    both = [given(LIKELIHOOD, value=0.1234), given(VIDEO, user_upload=url("uploads", video))]
     answer = await gateway.patch(f"archives/items/{two}/", {"values": both})
     assert answer.status == 400
     assert "values of 10 bytes together" in answer.json()["non_field_errors"][0]
     assert (await read(gateway, two))["values"] == []
-    await patched(gateway, two, value(LIKELIHOOD, value=0.25), both[1])
+    await patched(gateway, two, given(LIKELIHOOD, value=0.25), both[1])
 
 
 async def test_a_page_has_a_size(gateway: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(archivelimits, "MAX_PAGE_BYTES", 8)
     archive = await an_archive(gateway)
     for _ in range(3):
-        await patched(gateway, await an_item(gateway, archive), value(LIKELIHOOD, value=0.25))
+        await patched(gateway, await an_item(gateway, archive), given(LIKELIHOOD, value=0.25))
     answer = await gateway.get("archives/items/")
     assert answer.status == 400
     assert "ask for fewer items at once" in answer.json()["detail"]

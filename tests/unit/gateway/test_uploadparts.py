@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from fastapi import APIRouter
 
-from algorithm_operator.gateway import uploadrows, uploads
+from algorithm_operator.gateway import uploadrows, uploads, uploaduse
 from algorithm_operator.gateway.memory import Places
 from algorithm_operator.gateway.settings import Settings
 from algorithm_operator.gateway.storage import Stored, StoreUnavailable
@@ -150,7 +150,7 @@ async def test_an_upload_that_takes_no_more(service: Service, state: str) -> Non
         case "swept":
             service.clock = lambda: datetime.now(UTC) + timedelta(seconds=86401)
             service.restart()
-            await uploads.sweep(service.gateway)
+            await uploaduse.sweep(service.gateway)
             service.clock = lambda: datetime.now(UTC)
             service.restart()
     before = dict(service.store.files)
@@ -300,7 +300,7 @@ async def test_beyond_the_limit_at_the_same_time(service: Service) -> None:
 async def test_parts_take_their_owners_places(service: Service) -> None:
     places = Places(1)
     object.__setattr__(service.gateway, "memory", replace(service.gateway.memory, places=places))
-    service.app = fakes.make_app(service, service.routers)
+    service.app = fakes.app_of(service, service.routers)
     sending = await begin(service)
     url = await sending.url(1)
     arrived, go_on = asyncio.Event(), asyncio.Event()
