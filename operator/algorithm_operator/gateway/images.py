@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Sequence
+from typing import Literal, TypeVar
 from uuid import UUID, uuid5
 
 from fastapi import APIRouter, Response
@@ -19,10 +20,18 @@ from algorithm_operator.gateway.shapes import Image, ImageFile, Page
 from algorithm_operator.gateway.storage import suffix_of
 from algorithm_operator.gateway.urls import API, Urls
 
+V = TypeVar("V")
+D = TypeVar("D")
+
 router = APIRouter(prefix=f"{API}/cases/images", tags=["images"])
 
 _COLOURS: dict[int, Literal["RGB", "RGBA"]] = {3: "RGB", 4: "RGBA"}
 """By the numbers a voxel; all else is GRAY, also what is no colour at all."""
+
+
+def _at(along: Sequence[V], axis: int, otherwise: D) -> V | D:
+    """Of an axis that may not be there: sandboxes that read hostile files say how many there are."""
+    return along[axis] if axis < len(along) else otherwise
 
 
 def image_shape(row: models.Image, urls: Urls) -> Image:
@@ -42,15 +51,15 @@ def image_shape(row: models.Image, urls: Urls) -> Image:
                 image_type="TIFF" if suffix == ".tif" else "MHD",
             )
         ],
-        width=size[0],
-        height=size[1],
-        depth=size[2] if len(size) > 2 else None,
+        width=_at(size, 0, 0),
+        height=_at(size, 1, 0),
+        depth=_at(size, 2, None),
         color_space=_COLOURS.get(geometry.components, "GRAY"),
         shape_without_color=along,
         shape=along + ([geometry.components] if geometry.components > 1 else []),
-        voxel_width_mm=spacing[0],
-        voxel_height_mm=spacing[1],
-        voxel_depth_mm=spacing[2] if len(spacing) > 2 else None,
+        voxel_width_mm=_at(spacing, 0, None),
+        voxel_height_mm=_at(spacing, 1, None),
+        voxel_depth_mm=_at(spacing, 2, None),
         api_url=urls.image(row.id),
     )
 

@@ -188,7 +188,8 @@ async def _settle(gateway: Gateway, row: UploadSession, body: Body | None) -> tu
         if gateway.now() - row.created < LOST_AFTER:
             return row, QUEUED
         upload = await gateway.database.run(lambda session: session.get_one(Upload, row.uploads[0]))
-        await _delete_files(gateway, row, upload.store)
+        # The uploads' own as well: it may never have come to gathering them.
+        await _delete_files(gateway, row, upload.store, map(uploadrows.file_folder, row.uploads))
         return await _fail(gateway, row, _GONE.format(name=quoted(row.import_name)))
     try:
         status = ImageImportStatus.model_validate(body.get("status") or {})

@@ -14,7 +14,7 @@ from typing import Any
 
 from algorithm_operator.api.kinds import PANIMG_KINDS
 from algorithm_operator.api.reasons import Reason, sentence
-from algorithm_operator.contract.customschemas import is_bounded
+from algorithm_operator.contract.customschemas import is_bounded, schema_problem
 from algorithm_operator.contract.kinds import KINDS, Form, Kind, SuperKind
 from algorithm_operator.contract.places import check_paths
 from algorithm_operator.contract.plan import MAX_VALUES_BYTES, PlannedSocket
@@ -137,7 +137,8 @@ async def settle(caller: Caller, given: Given) -> Given:
 
 
 def value_problem(socket: PlannedSocket, value: Any) -> str | None:
-    """Why it is no value of the socket, or None. A schema that might take long is left to the job's own check."""
+    """Why it is no value of the socket, or None. A schema that might take long is left to the job's own check, and one
+    that is none to nobody's: its Algorithm runs no job."""
     if why := depth_problem(value):
         return why
     try:
@@ -149,7 +150,9 @@ def value_problem(socket: PlannedSocket, value: Any) -> str | None:
         return _NO_JSON
     if len(data) > MAX_VALUES_BYTES:
         return sentence(Reason.INPUT_TOO_LARGE, bytes=len(data), limit=MAX_VALUES_BYTES)
-    schema = socket.schema_ if socket.schema_ and is_bounded(socket.schema_, value) else None
+    schema = socket.schema_
+    if schema is not None and (schema_problem(schema) or not is_bounded(schema, value)):
+        schema = None
     return check_value(KINDS[socket.kind], value, schema)
 
 
@@ -177,7 +180,8 @@ async def _check_session(caller: Caller, pk: str) -> None:
 
 
 async def _check_files(caller: Caller, pks: tuple[str, ...]) -> None:
-    """The files of an image: new ones, or those of a session that has not failed."""
+    """The files of an image: new ones, or those of a session that has not failed. 403 for who may make no images."""
+    await caller.rights.act(Verb.CREATE, Resource.IMAGES)
     try:
         await importing.usable_uploads(caller, pks)
     except ApiError as error:

@@ -9,13 +9,16 @@ from algorithm_operator.gateway import archiveitems, archivelimits, archives, se
 from algorithm_operator.gateway.database.models import Upload
 from algorithm_operator.gateway.importing import refresh_all
 from algorithm_operator.gateway.shapes import Archive, ArchiveItem, ArchiveItemPosted
-from algorithm_operator.kube.resources import Body
+from algorithm_operator.kube.resources import ALGORITHMS, Body
 from tests.unit.gateway.fakes import Service
 from tests.unit.gateway.imaging import ended, image, later, upload, url
-from tests.unit.gateway.running import given
+from tests.unit.gateway.running import algorithm, given
 
 LIKELIHOOD, CT, VIDEO = "prostate-cancer-likelihood", "ct-image", "endoscopic-robotic-surgery-video"
 """A float, an image and a file, of the common sockets."""
+
+
+OUTPUTS = [{"slug": "score", "kind": "Float"}]
 
 
 @pytest.fixture
@@ -357,6 +360,29 @@ async def test_rights(gateway: Service, denied: set[str], statuses: list[int]) -
         await gateway.patch(f"archives/items/{pk}/", {"title": "x"}),
     ]
     assert [each.status for each in got] == statuses
+
+
+async def test_who_may_not_make_images_makes_none_by_an_item(gateway: Service) -> None:
+    pk, file = await an_item(gateway), await upload(gateway)
+    gateway.authorizer.denied = {("create", "images")}
+    body = {"values": [given(CT, user_uploads=[url("uploads", file)])]}
+    assert (await gateway.patch(f"archives/items/{pk}/", body)).status == 403
+    assert not [each for each in gateway.cluster.objects if each[0] == "imageimports"]
+
+
+@pytest.mark.parametrize(
+    "schema", [{"$schema": "of the future"}, {"type": "of the future"}, {"minimum": "one"}], ids=str
+)
+async def test_a_schema_that_no_algorithm_may_have(gateway: Service, schema: Body) -> None:
+    """Its Algorithm is not ready; a value for its socket is checked by what the kind says."""
+    interface = {"inputs": [{"slug": "threshold", "kind": "Float", "schema": schema}], "outputs": []}
+    gateway.cluster.add(
+        ALGORITHMS, algorithm(interfaces=[{**interface, "name": "default", "outputs": OUTPUTS}])
+    )
+    pk = await an_item(gateway)
+    await patched(gateway, pk, given("threshold", value=0.5))
+    answer = await gateway.patch(f"archives/items/{pk}/", {"values": [given("threshold", value="x")]})
+    assert answer.status == 400
 
 
 @pytest.mark.parametrize("path", ["archives/", "archives/items/"])

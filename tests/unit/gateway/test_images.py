@@ -83,8 +83,20 @@ def row(path: str, of: Body) -> Image:
             geometry([90000, 80000], [0.00025, 0.00025], 3),
             {"width": 90000, "depth": None, "color_space": "RGB", "shape": [80000, 90000, 3]},
         ),
+        ("a.mha", geometry([], []), {"width": 0, "height": 0, "depth": None, "shape": []}),
+        ("a.mha", geometry([3], [1]), {"width": 3, "height": 0, "voxel_height_mm": None}),
     ],
-    ids=["3D", "2D", "4D", "colour", "transparent", "two numbers a voxel", "whole slide"],
+    ids=[
+        "3D",
+        "2D",
+        "4D",
+        "colour",
+        "transparent",
+        "two numbers a voxel",
+        "whole slide",
+        "no axis",
+        "an axis",
+    ],
 )
 def test_a_geometry_in_the_words_of_the_api(path: str, of: Body, expected: dict[str, Any]) -> None:
     shown = image_shape(row(path, of), Urls(ORIGIN, NAMESPACE)).model_dump()

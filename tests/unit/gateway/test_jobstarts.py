@@ -376,6 +376,16 @@ async def test_images_that_one_may_not_see(service: Service, clock: Clock) -> No
     assert answer.json() == {"inputs": [{"image": DOES_NOT_EXIST}, {}]}
 
 
+async def test_images_that_one_may_not_make(service: Service, clock: Clock) -> None:
+    """As where a session is asked for: the gateway makes nothing that the person may not."""
+    upload = await add_upload(service, 3, "a.mha")
+    service.authorizer.denied = {(Verb.CREATE, Resource.IMAGES)}
+    answer = await post(service, given("t1-mri", user_uploads=[upload]), SMOOTHING)
+    assert answer.status == 403
+    assert not jobs_of(service)
+    assert not [each for each in service.cluster.objects if each[0] == IMAGE_IMPORTS.plural]
+
+
 @pytest.mark.parametrize("by", ["session", "uploads"])
 async def test_an_import_that_has_failed(service: Service, clock: Clock, by: str) -> None:
     files = await add_upload(service, 1, "a.mha", used_by=f"session/{session_pk([pk(1)])}")

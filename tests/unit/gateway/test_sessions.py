@@ -14,6 +14,7 @@ from algorithm_operator.gateway.database.models import Image, Upload, UploadSess
 from algorithm_operator.gateway.errors import ApiError
 from algorithm_operator.gateway.importing import KEPT_FOR, LOST_AFTER, refresh_all
 from algorithm_operator.gateway.shapes import UploadSession as Shape
+from algorithm_operator.gateway.storage import StoreUnavailable
 from algorithm_operator.kube import errors
 from algorithm_operator.kube.resources import ALGORITHM_JOBS, IMAGE_IMPORTS, Body
 from tests.unit.gateway import imaging
@@ -296,6 +297,22 @@ async def test_an_import_that_somebody_deleted(gateway: Service, age: timedelta,
         assert body["error_message"] == (
             f'ImageImport "gcapi-{pk}" is gone: somebody deleted it before it had ended. Send the files again.'
         )
+
+
+async def test_an_import_that_never_was_leaves_no_file(gateway: Service) -> None:
+    """The store went away before the files were gathered, and the client has given up."""
+    file = await upload(gateway)
+
+    def lost(method: str, path: str) -> None:
+        if method == "gather":
+            raise StoreUnavailable("The store Pod is not ready.")
+
+    gateway.store.before = lost
+    assert (await gateway.post(SESSIONS, {"uploads": [url("uploads", file)]})).status == 503
+    assert gateway.store.files
+    later(gateway, seconds=LOST_AFTER.total_seconds())
+    await refresh_all(gateway.gateway)
+    assert gateway.store.files == {}
 
 
 def a_job(name: str, import_name: str, **status: str) -> Body:
