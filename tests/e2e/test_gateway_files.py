@@ -34,7 +34,7 @@ async def chunks(data: bytes) -> AsyncIterator[bytes]:
 
 
 async def read(pod: StorePod, path: str, size: int) -> bytes:
-    """A whole file. A store Pod that ends while it sends cuts it: whoever reads goes on where it was, as downloads do."""
+    """A whole file. A store Pod that ends while it sends cuts it: go on from there, as downloads do."""
     got = bytearray()
     for _ in range(3):
         with suppress(StoreUnavailable):
