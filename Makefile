@@ -133,7 +133,7 @@ e2e: venv cluster-up images ## Tests of whole jobs
 	@$(with-cluster) $(BIN)/pytest tests/e2e
 
 .PHONY: demo
-demo: venv cluster-up images ## A real brain MRI through a sealed job
+demo: venv cluster-up images ## A real brain MRI through a sealed job, by kubectl and by gcapi
 	@$(with-cluster) $(BIN)/python scripts/demo.py
 
 .PHONY: browser

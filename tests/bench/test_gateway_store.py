@@ -14,11 +14,11 @@ import pytest
 
 from algorithm_operator.gateway.stores import Stores
 from algorithm_operator.kube.client import Client
+from algorithm_operator.kube.clock import Clock
 from algorithm_operator.kube.connection import from_kubeconfig_file
 from tests.bench.conftest import Record
 from tests.cluster.settings import KUBECONFIG
 from tests.e2e.harness import Namespace
-from tests.unit.gateway.storing import RealClock
 
 SIZE = 1 << 30
 PARTS = 32
@@ -56,7 +56,7 @@ async def test_a_gibibyte(namespace: Namespace, folder: Path, record: Record) ->
             made.write(os.urandom(1 << 20))
     async with (
         Client(from_kubeconfig_file(KUBECONFIG)) as client,
-        Stores(client, "bench", RealClock()) as stores,
+        Stores(client, "bench", Clock()) as stores,
     ):
         began = time.monotonic()
         pod = await stores.store(namespace.name, store.name)

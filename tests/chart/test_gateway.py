@@ -12,6 +12,7 @@ from tests.chart.tools import Object, Values, keys, kubectl, only, refused, rend
 
 OWN = "algorithm-operator.dev"
 NAME = "algorithm-operator-gateway"
+RUNNER = "algorithm-operator-runner"
 CA = "-----BEGIN CERTIFICATE-----\nMII\n-----END CERTIFICATE-----\n"
 
 
@@ -123,17 +124,24 @@ def test_certificate_of_cert_manager() -> None:
 @pytest.mark.parametrize(
     ("given", "data"),
     [
-        ({}, {"url": f"https://{NAME}.ao.svc"}),
-        ({"service": {"port": 8443}}, {"url": f"https://{NAME}.ao.svc:8443"}),
+        ({}, {"url": f"https://{NAME}.ao.svc", "runnerRole": RUNNER}),
+        ({"service": {"port": 8443}}, {"url": f"https://{NAME}.ao.svc:8443", "runnerRole": RUNNER}),
         (
             {"url": "https://10.0.0.7:30443", "tls": {"secretName": "tls", "ca": CA}},
-            {"url": "https://10.0.0.7:30443", "ca.crt": CA},
+            {"url": "https://10.0.0.7:30443", "runnerRole": RUNNER, "ca.crt": CA},
         ),
     ],
     ids=["its Service", "another port", "from outside, private authority"],
 )
 def test_where_people_find_it(given: Values, data: dict[str, str]) -> None:
-    assert only(render(values(**given)), "ConfigMap", NAME)["data"] == data
+    objects = render(values(**given))
+    assert only(objects, "ConfigMap", NAME)["data"] == data
+    assert only(objects, "ClusterRole", data["runnerRole"])
+
+
+def test_without_roles_for_people_none_is_named() -> None:
+    objects = render(values() | {"rbac": {"userRoles": False}})
+    assert only(objects, "ConfigMap", NAME)["data"] == {"url": f"https://{NAME}.ao.svc"}
 
 
 @pytest.mark.parametrize(

@@ -394,6 +394,11 @@ def test_every_object_is_labelled_as_the_releases_own() -> None:
             "helm uninstall deletes every Algorithm, AlgorithmJob, ImageImport and DataStore",
         ),
         ({"crds": {"enabled": False}}, "must be applied before"),
+        ({}, "gateway.enabled serves"),
+        (
+            {"gateway": {"enabled": True, "url": "https://gw:8443", "tls": {"secretName": "tls"}}},
+            "https://gw:8443/NAMESPACE/api/v1/; people's first lines: kubectl algorithm token",
+        ),
     ],
 )
 def test_notes_say_the_next_command(values: Values, line: str) -> None:

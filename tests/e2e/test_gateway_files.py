@@ -13,10 +13,10 @@ from algorithm_operator.gateway.storage import Stored, StoreRefused, StoreUnavai
 from algorithm_operator.gateway.storepod import StorePod
 from algorithm_operator.gateway.stores import Stores
 from algorithm_operator.kube.client import Client
+from algorithm_operator.kube.clock import Clock
 from algorithm_operator.kube.connection import from_kubeconfig_file
 from tests.cluster.settings import KUBECONFIG
 from tests.e2e.harness import Namespace, Store
-from tests.unit.gateway.storing import RealClock
 
 DATA = os.urandom(40_000_000)
 
@@ -24,7 +24,7 @@ DATA = os.urandom(40_000_000)
 @pytest.fixture
 async def stores() -> AsyncIterator[Stores]:
     connection = from_kubeconfig_file(KUBECONFIG)
-    async with Client(connection) as client, Stores(client, "tests", RealClock()) as made:
+    async with Client(connection) as client, Stores(client, "tests", Clock()) as made:
         yield made
 
 

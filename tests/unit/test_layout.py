@@ -33,7 +33,9 @@ def test_package_root_imports_nothing() -> None:
 
 
 def test_there_is_a_lock_for_each_use() -> None:
-    assert {"operator.txt", "steps.txt", "cli.txt", "dev.txt", "go.txt"} <= {lock.name for lock in LOCKS}
+    assert {"operator.txt", "steps.txt", "cli.txt", "gateway.txt", "dev.txt", "go.txt"} <= {
+        lock.name for lock in LOCKS
+    }
 
 
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.name)
@@ -47,19 +49,22 @@ def test_lock_pins_by_hash_and_names_no_host(lock: Path) -> None:
         assert "--hash=sha256:" in entry, f"no hash: {entry.splitlines()[0]}"
 
 
-@pytest.mark.parametrize("name", ["operator", "steps", "cli"])
+@pytest.mark.parametrize("name", ["operator", "steps", "cli", "gateway"])
 def test_images_run_what_was_tested(name: str) -> None:
     assert pins(ROOT / "requirements" / f"{name}.txt") <= pins(ROOT / "requirements" / "dev.txt")
 
 
 def test_images_carry_only_their_own() -> None:
-    """The operator image holds no image parser and no heavy client; the steps image no controller."""
+    """What has credentials holds no image parser and no heavy client; the steps image no controller."""
     in_operator = {name for name, _ in pins(ROOT / "requirements" / "operator.txt")}
     in_steps = {name for name, _ in pins(ROOT / "requirements" / "steps.txt")}
     assert "kopf" in in_operator
     assert not in_operator & {"simpleitk", "kubernetes"}
     assert "simpleitk" in in_steps
     assert not in_steps & {"kopf", "kubernetes", "aiohttp"}
+    in_gateway = {name for name, _ in pins(ROOT / "requirements" / "gateway.txt")}
+    assert "fastapi" in in_gateway
+    assert not in_gateway & {"simpleitk", "pydicom", "kopf", "kubernetes"}
 
 
 def test_the_wheel_carries_what_no_import_asks_for(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from algorithm_operator.core.names import AUDIENCE
 PUBLIC, ADDRESS = "kube-public", "algorithm-operator-gateway"
 """The ConfigMap that the chart makes: where the gateway is."""
 RUNNER = "algorithm-operator-runner"
+"""The ClusterRole of whoever runs jobs, unless the ConfigMap names another: it is called after the Helm release."""
 SHORTEST = timedelta(minutes=10)
 """Kubernetes gives none for less."""
 SLACK = timedelta(minutes=1)
@@ -119,12 +120,17 @@ def _length(duration: str) -> timedelta:
     return length
 
 
-def _gateway(cluster: Cluster, url: str | None) -> Gateway:
+def _published(cluster: Cluster) -> tuple[Mapping[str, str], str]:
+    """What the ConfigMap says, and where that is nothing, why."""
     try:
-        told: Mapping[str, str] = (cluster.config_map(PUBLIC, ADDRESS) or {}).get("data") or {}
-        why = f"There is no ConfigMap {ADDRESS} in namespace {PUBLIC}"
+        found = (cluster.config_map(PUBLIC, ADDRESS) or {}).get("data") or {}
     except ForbiddenError as error:
-        told, why = {}, f"ConfigMap {ADDRESS} in namespace {PUBLIC} cannot be read ({error})"
+        return {}, f"ConfigMap {ADDRESS} in namespace {PUBLIC} cannot be read ({error})"
+    return found, f"There is no ConfigMap {ADDRESS} in namespace {PUBLIC}"
+
+
+def _gateway(cluster: Cluster, url: str | None) -> Gateway:
+    told, why = _published(cluster)
     found = url or told.get("url")
     if not found:
         raise CliError(
@@ -148,22 +154,23 @@ def _made(cluster: Cluster, account: str, asked: timedelta) -> tuple[str, dateti
             f"You may not make a token of ServiceAccount {account}: {error}\nAn admin of the namespace lets you by\n"
             f"  kubectl create role {account}-token -n {namespace} {rule}\n"
             f"  kubectl create rolebinding {account}-token -n {namespace} --role={account}-token --user=YOU\n"
-            f"and makes the ServiceAccount, if there is none, by\n{_account(account, namespace)}"
+            f"and makes the ServiceAccount, if there is none, by\n{_account(cluster, account)}"
         ) from None
     if made is None:
         raise CliError(
             f"There is no ServiceAccount {account} in namespace {namespace}. An admin of the namespace makes it, "
-            f"with the rights of whoever runs jobs, by\n{_account(account, namespace)}"
+            f"with the rights of whoever runs jobs, by\n{_account(cluster, account)}"
         )
     status = made["status"]
     expires = datetime.fromisoformat(status["expirationTimestamp"].replace("Z", "+00:00"))
     return str(status["token"]), expires.astimezone(UTC)
 
 
-def _account(account: str, namespace: str) -> str:
+def _account(cluster: Cluster, account: str) -> str:
+    namespace, role = shown(cluster.namespace), shown(_published(cluster)[0].get("runnerRole") or RUNNER)
     return (
         f"  kubectl create serviceaccount {account} -n {namespace}\n"
-        f"  kubectl create rolebinding {account} -n {namespace} --clusterrole={RUNNER} "
+        f"  kubectl create rolebinding {account} -n {namespace} --clusterrole={role} "
         f"--serviceaccount={namespace}:{account}"
     )
 

@@ -34,9 +34,7 @@ def input_slugs(interface: Interface) -> set[str]:
 
 def combinations(interfaces: Sequence[Interface]) -> str:
     """The allowed input combinations, for a message: `name: a, b, and c; other: a`."""
-    return "; ".join(
-        f"{each.name}: {listed([socket.slug for socket in each.inputs])}" for each in interfaces
-    )
+    return "; ".join(f"{each.name}: {listed([socket.slug for socket in each.inputs])}" for each in interfaces)
 
 
 def _why(interfaces: Sequence[Interface], given: set[str]) -> str:

@@ -12,10 +12,15 @@ from algorithm_operator.contract.kinds import KINDS, SuperKind
 from algorithm_operator.contract.plan import PlannedSocket
 
 
-def socket_pk(namespace: str, slug: str) -> int:
-    """The socket's integer key, as Grand Challenge's clients want it: 31 bits of sha256("namespace/slug")."""
-    digest = hashlib.sha256(f"{namespace}/{slug}".encode()).digest()
+def integer_pk(*path: str) -> int:
+    """The key of what lies there, where Grand Challenge's clients want a number: 31 bits of sha256("a/b/c")."""
+    digest = hashlib.sha256("/".join(path).encode()).digest()
     return int.from_bytes(digest[:4], "big") >> 1
+
+
+def socket_pk(namespace: str, slug: str) -> int:
+    """The socket's key."""
+    return integer_pk(namespace, slug)
 
 
 def title_of(socket: Socket) -> str:

@@ -12,10 +12,8 @@ from algorithm_operator.controller import config
 from algorithm_operator.controller.app import run
 from algorithm_operator.controller.reconcile import reconcile
 from algorithm_operator.kube import connection, logs
+from algorithm_operator.kube.client import JSON_LEVELS
 from algorithm_operator.kube.environment import ConfigError
-
-JSON_LEVELS = 40_000
-"""The API server stores JSON of 10,000 levels; Python's own limit of 1,000 would let one job stop every watch."""
 
 
 def main() -> int:

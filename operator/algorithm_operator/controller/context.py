@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Literal, NamedTuple, Protocol
 
 from algorithm_operator.controller.canary import Canary
@@ -13,6 +11,7 @@ from algorithm_operator.controller.cluster import ClusterView
 from algorithm_operator.controller.config import Settings
 from algorithm_operator.controller.metrics import Metrics
 from algorithm_operator.kube.client import Client
+from algorithm_operator.kube.clock import Clock
 from algorithm_operator.kube.store import Store
 
 Kind = Literal["Algorithm", "AlgorithmJob", "DataStore", "ImageImport"]
@@ -27,18 +26,6 @@ class Key(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.kind}/{self.namespace}/{self.name}"
-
-
-class Clock:
-    """The time; tests replace it."""
-
-    def now(self) -> datetime:
-        """The wall clock, in UTC."""
-        return datetime.now(UTC)
-
-    def monotonic(self) -> float:
-        """Seconds that never jump."""
-        return time.monotonic()
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,11 +13,13 @@ from algorithm_operator.gateway import settings as config
 from algorithm_operator.gateway.database.engine import DatabaseTooNew, migrate
 from algorithm_operator.gateway.process import run
 from algorithm_operator.kube import connection, logs
+from algorithm_operator.kube.client import JSON_LEVELS
 from algorithm_operator.kube.environment import ConfigError
 
 
 def main() -> int:
     """Run until SIGTERM; 78 (EX_CONFIG) if the environment is not usable, 1 if something else is not."""
+    sys.setrecursionlimit(JSON_LEVELS)
     try:
         settings = config.load(os.environ)
         credentials = connection.load(os.environ)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 from urllib.parse import urlencode
 
 import orjson
 from fastapi import Depends, Request, Response
 from pydantic import BaseModel
 
-from algorithm_operator.gateway.errors import invalid
+from algorithm_operator.gateway.errors import ApiError, invalid
+from algorithm_operator.gateway.urls import origin
+
+T = TypeVar("T")
 
 DEFAULT_LIMIT, MAX_LIMIT = 100, 1000
 
@@ -22,6 +25,13 @@ def answer(content: BaseModel | Mapping[str, Any], status: int = 200) -> Respons
     return Response(orjson.dumps(body), status_code=status, media_type="application/json")
 
 
+def refusal(error: ApiError) -> Response:
+    """The answer that an error is."""
+    response = answer(error.body, error.status)
+    response.headers.update(error.headers)
+    return response
+
+
 @dataclass(frozen=True, slots=True)
 class Window:
     """Which part of a list is asked for."""
@@ -30,6 +40,10 @@ class Window:
     limit: int
     url: str
     """Of the list, with its filters, without offset and limit."""
+
+    def part(self, found: list[T]) -> list[T]:
+        """The window's part of a whole list."""
+        return found[self.offset : self.offset + self.limit]
 
     def page(self, results: Sequence[BaseModel], count: int) -> Response:
         """The answer: `results` are the window's, `count` is the length of the whole list."""
@@ -58,7 +72,7 @@ def window(request: Request) -> Window:
         numbers[name] = int(text) if text else default
     rest = [(key, value) for key, value in request.query_params.multi_items() if key not in numbers]
     # Only the path: origin and namespace are the caller's own.
-    url = f"{request.app.state.origin(request)}{request.url.path}" + (f"?{urlencode(rest)}" if rest else "")
+    url = f"{origin(request)}{request.url.path}" + (f"?{urlencode(rest)}" if rest else "")
     return Window(numbers["offset"], min(numbers["limit"] or DEFAULT_LIMIT, MAX_LIMIT), url)
 
 

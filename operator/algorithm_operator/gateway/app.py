@@ -7,7 +7,6 @@ way is answered by handlers.py.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Awaitable, Callable, Sequence
 
 import orjson
@@ -18,7 +17,6 @@ from algorithm_operator.gateway import (
     algorithms,
     archiveitems,
     archives,
-    authentication,
     files,
     images,
     jobs,
@@ -34,6 +32,7 @@ from algorithm_operator.gateway.envelope import Envelope
 from algorithm_operator.gateway.handlers import handle, malformed
 from algorithm_operator.gateway.health import Readiness
 from algorithm_operator.gateway.shapes import Versions
+from algorithm_operator.gateway.urls import API
 
 Authenticate = Callable[[Request], Awaitable[Caller]]
 
@@ -54,8 +53,6 @@ GCAPI = Versions(latest_version="0.16.1", lowest_supported_version="0.13.0")
 """What our answers were made for: 0.16.1 is the newest version there is (an older one only warns that it is older);
 before 0.13.0 the client asked for no versions and took results as dicts of other keys."""
 
-DOUBTFUL = re.compile(rb"NaN|Infinity|\\u[dD][89a-fA-F]")
-
 
 def make_app(
     gateway: Gateway,
@@ -64,6 +61,12 @@ def make_app(
     limits: Limits | None = None,
 ) -> FastAPI:
     """The whole gateway but the server."""
+
+    async def known(request: Request) -> Caller:
+        caller = await authenticate(request)
+        gateway.memory.places.take(request.scope, caller.username)
+        return caller
+
     app = FastAPI(
         title="Algorithm Operator gateway",
         version=__version__,
@@ -72,29 +75,29 @@ def make_app(
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,  # the client follows no redirect of a POST
+        generate_unique_id_function=lambda route: route.name,
         dependencies=[Depends(strict_json)],
     )
     app.state.gateway = gateway
-    app.state.authenticate = authenticate
-    app.state.origin = authentication.origin
+    app.state.authenticate = known
     app.include_router(_open(Readiness(gateway)))
     for router in routers:
         app.include_router(router)
     handle(app)
     settings = gateway.settings
     bounds = limits or Limits(requests=settings.requests, json_bytes=settings.json_bytes)
-    app.add_middleware(Bounds, limits=bounds, check=authenticate)
+    app.add_middleware(Bounds, limits=bounds, check=known, places=gateway.memory.places)
     app.add_middleware(Envelope)
     return app
 
 
 async def strict_json(request: Request) -> None:
-    """Python's parser takes NaN, Infinity and lone surrogates: they are no JSON, and nothing after us can keep them."""
+    """Python's parser takes NaN, Infinity, lone surrogates in several spellings, other encodings, and thousands of
+    levels: nothing after us can keep them."""
     if request.method not in ("POST", "PATCH"):
         return
-    body = await request.body()
     try:
-        if DOUBTFUL.search(body):
+        if body := await request.body():
             orjson.loads(body)
     except json.JSONDecodeError as error:
         raise malformed(error.msg) from None
@@ -102,15 +105,15 @@ async def strict_json(request: Request) -> None:
 
 def _open(readiness: Readiness) -> APIRouter:
     """What needs no token."""
-    router = APIRouter()
+    router = APIRouter(tags=["client"])
 
-    @router.get("/{namespace}/api/v1/gcapi/", response_model=Versions, tags=["client"])
-    async def versions() -> Response:
+    @router.get(f"{API}/gcapi/", response_model=Versions)
+    async def get_versions() -> Response:
         """Which versions of the client `gcapi` can be used: its first request."""
         return answer(GCAPI)
 
-    @router.get("/{namespace}/api/v1/schema/", tags=["client"])
-    async def document(request: Request) -> Response:
+    @router.get(f"{API}/schema/")
+    async def get_document(request: Request) -> Response:
         """This API as an OpenAPI document."""
         return answer(schema.document(request.app))
 

@@ -7,59 +7,62 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from fastapi import APIRouter, Response
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from algorithm_operator.contract.plan import PlannedSocket
-from algorithm_operator.gateway import catalogue, importing, shapes, uploads, values
+from algorithm_operator.gateway import archivelimits, catalogue, importing, shapes, uploaduse, values
 from algorithm_operator.gateway.answers import Windowed, answer
-from algorithm_operator.gateway.archives import MAX_TITLE, archive_row, text_problem
+from algorithm_operator.gateway.archiverows import MAX_TITLE, archive_row, item_row, text_problem
 from algorithm_operator.gateway.context import Caller, Calling
+from algorithm_operator.gateway.database.listing import listed
 from algorithm_operator.gateway.database.models import Archive, ArchiveItem, UploadSession
-from algorithm_operator.gateway.errors import ApiError, invalid, not_found, refused
-from algorithm_operator.gateway.identity import Resource, Verb
-from algorithm_operator.gateway.itemvalues import Kept, NewValue, item_shape, kept, posted_shape, put
-from algorithm_operator.gateway.urls import pk_of
-
-router = APIRouter(tags=["archives"])
-
-
-def find(session: Session, namespace: str, pk: str) -> ArchiveItem | None:
-    """An item of an archive of the namespace."""
-    row = session.get(ArchiveItem, pk)
-    return row if row is not None and row.archive.namespace == namespace else None
-
-
-@router.get(
-    "/{namespace}/api/v1/archives/items/",
-    response_model=shapes.Page[shapes.ArchiveItem],
-    summary="List archive items",
+from algorithm_operator.gateway.errors import (
+    NO_OBJECT,
+    REQUIRED,
+    ApiError,
+    invalid,
+    no_slug,
+    not_found,
+    refused,
 )
-async def items(caller: Calling, window: Windowed, archive: str | None = None) -> Response:
+from algorithm_operator.gateway.identity import Resource, Verb
+from algorithm_operator.gateway.itemvalues import (
+    NewValue,
+    SeenItem,
+    item_shape,
+    posted_shape,
+    put,
+    seen_items,
+)
+from algorithm_operator.gateway.requests import ArchiveItemRequest, ValueRequest
+from algorithm_operator.gateway.urls import API, pk_in
+
+router = APIRouter(prefix=f"{API}/archives/items", tags=["archives"])
+
+
+@router.get("/", response_model=shapes.Page[shapes.ArchiveItem])
+async def list_archive_items(caller: Calling, window: Windowed, archive: str | None = None) -> Response:
     """The items of the namespace, or of the archive with that pk, oldest first."""
     if not await caller.rights.may(Verb.LIST, Resource.ARCHIVES):
         return window.page([], 0)
     asked = select(ArchiveItem).join(Archive).where(Archive.namespace == caller.namespace)
     if archive is not None:
         asked = asked.where(Archive.id == archive)
+    asked = asked.order_by(ArchiveItem.created, ArchiveItem.id)
 
-    def read(session: Session) -> tuple[list[Kept], int]:
-        count = session.scalar(select(func.count()).select_from(asked.subquery())) or 0
-        ordered = asked.order_by(ArchiveItem.created, ArchiveItem.id)
-        page = session.scalars(ordered.offset(window.offset).limit(window.limit))
-        return kept(session, list(page)), count
+    def read(session: Session) -> tuple[list[SeenItem], int]:
+        rows, count = listed(session, asked, window)
+        archivelimits.check_page(session, [each.id for each in rows])
+        return seen_items(session, rows), count
 
     page, count = await caller.gateway.database.run(read)
     sockets = await catalogue.sockets(caller.gateway, caller.namespace)
     return window.page([item_shape(each, sockets, caller.urls) for each in page], count)
 
 
-@router.get(
-    "/{namespace}/api/v1/archives/items/{pk:uuid}/",
-    response_model=shapes.ArchiveItem,
-    summary="One archive item",
-)
-async def item(caller: Calling, pk: UUID) -> Response:
+@router.get("/{pk:uuid}/", response_model=shapes.ArchiveItem)
+async def get_archive_item(caller: Calling, pk: UUID) -> Response:
     """Its values; an image that is still imported is null."""
     await caller.rights.see(Resource.ARCHIVES)
     await _look(caller, str(pk))
@@ -67,36 +70,32 @@ async def item(caller: Calling, pk: UUID) -> Response:
     return answer(item_shape(await _read(caller, str(pk)), sockets, caller.urls))
 
 
-@router.post(
-    "/{namespace}/api/v1/archives/items/",
-    response_model=shapes.ArchiveItemPosted,
-    status_code=201,
-    summary="Make an archive item",
-)
-async def create(caller: Calling, asked: shapes.ArchiveItemRequest) -> Response:
+@router.post("/", response_model=shapes.ArchiveItemPosted, status_code=201)
+async def create_archive_item(caller: Calling, asked: ArchiveItemRequest) -> Response:
     """An item without values: PATCH adds them, as at Grand Challenge."""
     if asked.archive is None:
-        raise invalid(archive=["This field is required."])
-    pk = pk_of(asked.archive, caller.urls.archive("")[:-1])
+        raise invalid(archive=[REQUIRED])
+    pk = pk_in(asked.archive, caller.urls.archive)
     archive = await archive_row(caller, pk) if pk is not None else None
     if archive is None or not await caller.rights.may(Verb.UPDATE, Resource.ARCHIVES):
-        raise invalid(archive=["Invalid hyperlink - Object does not exist."])
+        raise invalid(archive=[NO_OBJECT])
     if asked.values:
         raise refused("Values can only be added via update")
     title = _title(asked)
     made = ArchiveItem(
         id=str(uuid4()), archive_id=archive.id, title=title or "", created=caller.gateway.now()
     )
-    await caller.gateway.database.run(lambda session: session.add(made))
-    return answer(posted_shape(Kept(made, [], {}), caller.urls), 201)
+
+    def add(session: Session) -> None:
+        archivelimits.check_items(session, caller.namespace)
+        session.add(made)
+
+    await caller.gateway.database.run(add)
+    return answer(posted_shape(SeenItem(made, [], {}), caller.urls), 201)
 
 
-@router.patch(
-    "/{namespace}/api/v1/archives/items/{pk:uuid}/",
-    response_model=shapes.ArchiveItemPosted,
-    summary="Change an archive item",
-)
-async def update(caller: Calling, pk: UUID, asked: shapes.ArchiveItemRequest) -> Response:
+@router.patch("/{pk:uuid}/", response_model=shapes.ArchiveItemPosted)
+async def update_archive_item(caller: Calling, pk: UUID, asked: ArchiveItemRequest) -> Response:
     """Give the sockets that are named other values; those of other sockets stay. All of them, or none."""
     await caller.rights.act(Verb.UPDATE, Resource.ARCHIVES)
     item = str(pk)
@@ -104,21 +103,23 @@ async def update(caller: Calling, pk: UUID, asked: shapes.ArchiveItemRequest) ->
     title = _title(asked)
     resolved = await _resolved(caller, item, asked.values or [])
     new = [_new(await values.settle(caller, each)) for each in resolved]
+    inline = [each.value for each in new if each.value is not None]
+    await caller.gateway.database.run(
+        lambda session: archivelimits.check_values(session, caller.namespace, inline)
+    )
     files = [each.upload_id for each in new if each.upload_id is not None]
     if files:
-        await uploads.claim(caller.gateway, files, _user(item))
+        await uploaduse.claim(caller.gateway, files, uploaduse.by_item(item))
 
-    def write(session: Session) -> Kept:
-        row = find(session, caller.namespace, item)
+    def write(session: Session) -> SeenItem:
+        row = item_row(session, caller.namespace, item)
         if row is None:
             raise not_found()
         if title is not None:
             row.title = title
         for each in new:
             put(session, item, each)
-        session.flush()
-        session.refresh(row, ["values"])
-        return kept(session, [row])[0]
+        return seen_items(session, [row])[0]
 
     return answer(posted_shape(await caller.gateway.database.run(write), caller.urls))
 
@@ -128,7 +129,7 @@ def _new(given: values.Given) -> NewValue:
     return NewValue(given.slug, value, given.image_id, given.session_id, given.upload_id)
 
 
-async def _resolved(caller: Caller, pk: str, asked: Sequence[shapes.ValueRequest]) -> list[values.Given]:
+async def _resolved(caller: Caller, pk: str, asked: Sequence[ValueRequest]) -> list[values.Given]:
     """What is to be put, checked; 400 says what is wrong with each."""
     sockets = await catalogue.sockets(caller.gateway, caller.namespace) if asked else {}
     new: list[values.Given] = []
@@ -150,17 +151,17 @@ async def _one(
     caller: Caller,
     pk: str,
     sockets: Mapping[str, PlannedSocket],
-    request: shapes.ValueRequest,
+    request: ValueRequest,
     known: Collection[str],
 ) -> values.Given:
     if request.interface is None:
-        raise invalid(interface=["This field is required."])
+        raise invalid(interface=[REQUIRED])
     socket = sockets.get(request.interface)
     if socket is None:
-        raise invalid(interface=[f"Object with slug={request.interface[:255]} does not exist."])
+        raise invalid(interface=[no_slug(request.interface)])
     if socket.slug in known:
         raise refused("This socket is named twice: a socket of an item has one value.")
-    given = await values.resolve(caller, socket, request, used_by=_user(pk))
+    given = await values.resolve(caller, socket, request, used_by=uploaduse.by_item(pk))
     if given.session_id is not None:
         row = await importing.refresh_session(caller.gateway, await _session(caller, given.session_id))
         if row.error is not None:
@@ -168,21 +169,16 @@ async def _one(
     return given
 
 
-def _user(pk: str) -> str:
-    """The item as what uses an upload."""
-    return f"item/{pk}"
-
-
 async def _session(caller: Caller, pk: str) -> UploadSession:
     return await caller.gateway.database.run(lambda session: session.get_one(UploadSession, pk))
 
 
-async def _read(caller: Caller, pk: str) -> Kept:
-    def read(session: Session) -> Kept:
-        row = find(session, caller.namespace, pk)
+async def _read(caller: Caller, pk: str) -> SeenItem:
+    def read(session: Session) -> SeenItem:
+        row = item_row(session, caller.namespace, pk)
         if row is None:
             raise not_found()
-        return kept(session, [row])[0]
+        return seen_items(session, [row])[0]
 
     return await caller.gateway.database.run(read)
 
@@ -191,7 +187,7 @@ async def _look(caller: Caller, pk: str) -> None:
     """Take over the images of the item that were imported meanwhile."""
 
     def waiting(session: Session) -> list[UploadSession]:
-        row = find(session, caller.namespace, pk)
+        row = item_row(session, caller.namespace, pk)
         found = [value.session_id for value in row.values] if row is not None else []
         return [session.get_one(UploadSession, each) for each in found if each is not None]
 
@@ -199,7 +195,7 @@ async def _look(caller: Caller, pk: str) -> None:
         await importing.refresh_session(caller.gateway, each)
 
 
-def _title(asked: shapes.ArchiveItemRequest) -> str | None:
+def _title(asked: ArchiveItemRequest) -> str | None:
     if asked.title is not None and (why := text_problem(asked.title, MAX_TITLE)):
         raise invalid(title=[why])
     return asked.title

@@ -7,20 +7,24 @@ import unicodedata
 from uuid import UUID, uuid4
 
 from fastapi import APIRouter, Response
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from algorithm_operator.gateway import archivelimits
 from algorithm_operator.gateway.answers import Windowed, answer
-from algorithm_operator.gateway.context import Caller, Calling
+from algorithm_operator.gateway.archiverows import MAX_TITLE, archive_row, text_problem
+from algorithm_operator.gateway.context import Calling
 from algorithm_operator.gateway.database import models
-from algorithm_operator.gateway.errors import invalid, not_found
+from algorithm_operator.gateway.database.listing import listed
+from algorithm_operator.gateway.errors import BLANK, invalid, not_found
 from algorithm_operator.gateway.identity import Resource, Verb
-from algorithm_operator.gateway.shapes import Archive, ArchiveRequest, Page
-from algorithm_operator.gateway.urls import Urls
+from algorithm_operator.gateway.requests import ArchiveRequest
+from algorithm_operator.gateway.shapes import Archive, Page
+from algorithm_operator.gateway.urls import API, Urls
 
-router = APIRouter(tags=["archives"])
+router = APIRouter(prefix=f"{API}/archives", tags=["archives"])
 
-MAX_TITLE, MAX_DESCRIPTION, MAX_SLUG = 255, 16384, 63
+MAX_DESCRIPTION, MAX_SLUG = 16384, 63
 _SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
@@ -32,45 +36,21 @@ def archive_shape(row: models.Archive, urls: Urls) -> Archive:
     )
 
 
-def text_problem(text: str, limit: int) -> str | None:
-    """Why a text that people wrote cannot be kept, or None."""
-    if len(text) > limit:
-        return f"Ensure this field has no more than {limit} characters."
-    if any(unicodedata.category(char) in ("Cc", "Cs") and char not in "\n\r\t" for char in text):
-        return "Control characters are not allowed."
-    return None
-
-
-async def archive_row(caller: Caller, pk: str) -> models.Archive | None:
-    """An archive of the caller's namespace."""
-
-    def read(session: Session) -> models.Archive | None:
-        row = session.get(models.Archive, pk)
-        return row if row is not None and row.namespace == caller.namespace else None
-
-    return await caller.gateway.database.run(read)
-
-
-@router.get("/{namespace}/api/v1/archives/", response_model=Page[Archive], summary="List archives")
-async def archives(caller: Calling, window: Windowed, slug: str | None = None) -> Response:
+@router.get("/", response_model=Page[Archive])
+async def list_archives(caller: Calling, window: Windowed, slug: str | None = None) -> Response:
     """The archives of the namespace, oldest first."""
     if not await caller.rights.may(Verb.LIST, Resource.ARCHIVES):
         return window.page([], 0)
     asked = select(models.Archive).where(models.Archive.namespace == caller.namespace)
     if slug is not None:
         asked = asked.where(models.Archive.slug == slug)
-
-    def read(session: Session) -> tuple[list[models.Archive], int]:
-        count = session.scalar(select(func.count()).select_from(asked.subquery())) or 0
-        ordered = asked.order_by(models.Archive.created, models.Archive.id)
-        return list(session.scalars(ordered.offset(window.offset).limit(window.limit))), count
-
-    rows, count = await caller.gateway.database.run(read)
+    asked = asked.order_by(models.Archive.created, models.Archive.id)
+    rows, count = await caller.gateway.database.run(lambda session: listed(session, asked, window))
     return window.page([archive_shape(row, caller.urls) for row in rows], count)
 
 
-@router.get("/{namespace}/api/v1/archives/{pk:uuid}/", response_model=Archive, summary="One archive")
-async def archive(caller: Calling, pk: UUID) -> Response:
+@router.get("/{pk:uuid}/", response_model=Archive)
+async def get_archive(caller: Calling, pk: UUID) -> Response:
     """Title, slug and description."""
     await caller.rights.see(Resource.ARCHIVES)
     row = await archive_row(caller, str(pk))
@@ -79,16 +59,14 @@ async def archive(caller: Calling, pk: UUID) -> Response:
     return answer(archive_shape(row, caller.urls))
 
 
-@router.post(
-    "/{namespace}/api/v1/archives/", response_model=Archive, status_code=201, summary="Make an archive"
-)
-async def create(caller: Calling, asked: ArchiveRequest) -> Response:
+@router.post("/", response_model=Archive, status_code=201)
+async def create_archive(caller: Calling, asked: ArchiveRequest) -> Response:
     """At Grand Challenge this is a web page. Without a slug it is made of the title."""
     await caller.rights.act(Verb.CREATE, Resource.ARCHIVES)
     slug = asked.slug if asked.slug is not None else _slug_of(asked.title)
     problems: dict[str, list[str]] = {}
     if not asked.title.strip():
-        problems["title"] = ["This field may not be blank."]
+        problems["title"] = [BLANK]
     elif why := text_problem(asked.title, MAX_TITLE):
         problems["title"] = [why]
     if why := text_problem(asked.description, MAX_DESCRIPTION):
@@ -112,6 +90,7 @@ async def create(caller: Calling, asked: ArchiveRequest) -> Response:
         same = (models.Archive.namespace == caller.namespace, models.Archive.slug == slug)
         if session.scalar(select(models.Archive.id).where(*same)) is not None:
             return False
+        archivelimits.check_archives(session, caller.namespace)
         session.add(row)
         return True
 

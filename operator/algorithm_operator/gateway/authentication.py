@@ -16,10 +16,10 @@ from fastapi import Request
 from algorithm_operator.core.names import AUDIENCE
 from algorithm_operator.gateway.authorization import review
 from algorithm_operator.gateway.context import Caller, Gateway
-from algorithm_operator.gateway.errors import ApiError, not_found, unauthenticated
+from algorithm_operator.gateway.errors import not_found, unauthenticated
 from algorithm_operator.gateway.identity import Authorizer, Person, Rights
 from algorithm_operator.gateway.remembered import Remembered
-from algorithm_operator.gateway.urls import Urls
+from algorithm_operator.gateway.urls import Urls, origin
 from algorithm_operator.kube.client import Client
 from algorithm_operator.kube.resources import TOKEN_REVIEWS
 
@@ -30,7 +30,6 @@ REVIEWS_AT_ONCE = 16
 
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-_HOST = re.compile(r"([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
 
 NO_TOKEN = "Authentication credentials were not provided. Get a token by `kubectl algorithm token`."
 NOT_BEARER = "The Authorization header must be `Bearer TOKEN`. Get a token by `kubectl algorithm token`."
@@ -57,14 +56,6 @@ class Authentication:
             raise not_found()
         rights = Rights(person, namespace, self._authorizer)
         return Caller(self._gateway, rights, Urls(origin(request), namespace))
-
-
-def origin(request: Request) -> str:
-    """https://HOST[:PORT] as the client knows us: it follows URLs of that very host alone, and https alone."""
-    host = request.headers.get("host", "")
-    if len(host) > 255 or not _HOST.fullmatch(host):
-        raise ApiError(400, {"detail": "Invalid Host header"})
-    return f"https://{host}"
 
 
 def bearer(header: str) -> str:

@@ -1,7 +1,8 @@
 """What a request may take: so many at a time, so many bytes of JSON, and a body that keeps coming.
 
-A body of more than a few KiB is read only for somebody whose token was checked, and few such at a time: parsed JSON
-takes many times its bytes. Files (PUT) are streamed on as they come; their length is for uploads.py to judge.
+A body is read only for somebody whose token was checked, or strangers could hold all places with slow ones; and few of
+more than some KiB at a time: parsed JSON takes many times its bytes. Files (PUT) are streamed on as they come, for who
+has a signed URL; their length is for uploadparts.py to judge.
 """
 
 from __future__ import annotations
@@ -15,10 +16,12 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from algorithm_operator.gateway.answers import answer
+from algorithm_operator.gateway.answers import refusal
 from algorithm_operator.gateway.errors import unavailable
+from algorithm_operator.gateway.memory import Places
 
 PROBES = frozenset({"/healthz", "/readyz"})
+"""Asked every few seconds, by the kubelet."""
 
 Check = Callable[[Request], Awaitable[object]]
 """Raises a refusal unless the request's token counts."""
@@ -32,7 +35,7 @@ class Limits:
     """At the same time; one more is asked to come back."""
     json_bytes: int = 4 << 20
     small_bytes: int = 64 << 10
-    """Bodies up to that are read for anybody."""
+    """Bodies up to that are read at any number."""
     large_at_once: int = 2
     stall_seconds: float = 60.0
     """How long a body may stand still."""
@@ -43,8 +46,8 @@ class Limits:
 class Bounds:
     """A layer of the app, within Envelope."""
 
-    def __init__(self, app: ASGIApp, limits: Limits, check: Check) -> None:
-        self._app, self._limits, self._check = app, limits, check
+    def __init__(self, app: ASGIApp, limits: Limits, check: Check, places: Places) -> None:
+        self._app, self._limits, self._check, self._places = app, limits, check, places
         self._open = 0
         self._large = 0
 
@@ -55,9 +58,7 @@ class Bounds:
             return
         if self._open >= self._limits.requests:
             error = unavailable("The gateway has more requests than it can answer. Try again in a moment.")
-            refusal = answer(error.body, error.status)
-            refusal.headers.update(error.headers)
-            await refusal(scope, receive, send)
+            await refusal(error)(scope, receive, send)
             return
         self._open += 1
         body = _Body(scope, receive, self)
@@ -66,10 +67,14 @@ class Bounds:
         finally:
             self._open -= 1
             self._large -= body.large
+            self._places.leave(scope)
 
-    async def admit(self, scope: Scope) -> None:
-        """Whether a large body may be read; raises the refusal if not."""
+    async def known(self, scope: Scope) -> None:
+        """Raises a refusal unless the request's token counts."""
         await self._check(Request(scope))
+
+    def admit(self) -> None:
+        """Count a large body; raises the refusal if there are too many."""
         if self._large >= self._limits.large_at_once:
             raise unavailable("Too many large requests at the same time. Try again in a moment.", 1)
         self._large += 1
@@ -92,7 +97,7 @@ class _Body:
         if self._over:  # only the end of the connection is still to come, whenever that is
             return await self._receive()
         if self._is_json and not self._bytes:
-            await self._announced()
+            await self._judge_head()
         started = time.monotonic()
         try:
             async with asyncio.timeout(self._patience()):
@@ -106,20 +111,22 @@ class _Body:
         self._bytes += len(message.get("body") or b"")
         self._over = not message.get("more_body", False)
         if self._is_json:
-            await self._weigh(self._bytes)
+            self._weigh(self._bytes)
         return message
 
     def _patience(self) -> float:
         allowed = self._limits.stall_seconds + self._bytes / self._limits.bytes_per_second
         return max(0.0, min(self._limits.stall_seconds, allowed - self._waited))
 
-    async def _announced(self) -> None:
-        """Judge a body by its Content-Length, before any of it is read."""
-        for name, value in self._scope["headers"]:
-            if name == b"content-length":  # h11 has checked that it is a number
-                await self._weigh(int(value))
+    async def _judge_head(self) -> None:
+        """Judge a body by who sends it and its Content-Length, before any of it is read."""
+        headers = dict(self._scope["headers"])
+        length = int(headers.get(b"content-length", b"0"))  # h11 has checked that it is a number
+        if length or b"transfer-encoding" in headers:
+            await self._bounds.known(self._scope)
+        self._weigh(length)
 
-    async def _weigh(self, size: int) -> None:
+    def _weigh(self, size: int) -> None:
         if size > self._limits.json_bytes:
             self._over = True
             allowed = self._limits.json_bytes
@@ -127,5 +134,5 @@ class _Body:
                 413, f"The request's body has more than {allowed} bytes; a file goes by an upload."
             )
         if size > self._limits.small_bytes and not self.large:
-            await self._bounds.admit(self._scope)
+            self._bounds.admit()
             self.large = True

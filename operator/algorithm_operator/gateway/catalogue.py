@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -44,6 +45,14 @@ async def sockets(gateway: Gateway, namespace: str) -> dict[str, PlannedSocket]:
 def socket_shape(socket: PlannedSocket) -> shapes.Socket:
     """A socket as answers show it."""
     return shapes.Socket.model_validate(socket_object(socket))
+
+
+def value_shape(
+    socket: PlannedSocket, pk: int, *, value: Any = None, file: str | None = None, image: str | None = None
+) -> shapes.SocketValue:
+    """A value of a socket as answers show it; `file` and `image` are URLs."""
+    shape = socket_shape(socket)
+    return shapes.SocketValue(socket=shape, interface=shape, value=value, file=file, image=image, pk=pk)
 
 
 def interface_shape(interface: Interface, namespace: str) -> shapes.AlgorithmInterface:

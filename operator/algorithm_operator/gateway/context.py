@@ -11,6 +11,7 @@ from typing import Annotated, Protocol, TypeVar
 from fastapi import Depends, Request
 from sqlalchemy.orm import Session
 
+from algorithm_operator.gateway.errors import refused
 from algorithm_operator.gateway.identity import Rights
 from algorithm_operator.gateway.memory import Memory
 from algorithm_operator.gateway.settings import Settings
@@ -63,6 +64,26 @@ class Caller:
         """Who asks."""
         return self.rights.person.username
 
+    async def store(self) -> str:
+        """The name of the DataStore that takes the namespace's uploads and results. 400 if there is none."""
+        name = await self.gateway.stores.default(self.namespace)
+        if name is None:
+            raise refused(
+                f"Namespace {self.namespace} has no DataStore that the gateway could use; an admin makes one with "
+                "default: true."
+            )
+        return name
+
+
+async def serving(request: Request) -> Gateway:
+    """The gateway that answers a request: app.py has put it there."""
+    gateway: Gateway = request.app.state.gateway
+    return gateway
+
+
+Serving = Annotated[Gateway, Depends(serving)]
+"""The parameter of a view that needs no token."""
+
 
 async def authenticated(request: Request) -> Caller:
     """The caller of a request: app.py has put there how one is found."""
@@ -71,4 +92,4 @@ async def authenticated(request: Request) -> Caller:
 
 
 Calling = Annotated[Caller, Depends(authenticated)]
-"""The parameter of every view but those that need no token."""
+"""The parameter of every other view."""

@@ -17,11 +17,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from algorithm_operator.api.text import shown
 from algorithm_operator.gateway.answers import answer
+from algorithm_operator.gateway.bounds import PROBES
 
 log = logging.getLogger(__name__)
 
-QUIET = frozenset({"/healthz", "/readyz"})
-"""Asked every few seconds: a line for those that went wrong is enough."""
 HEADERS = ((b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store"))
 """Where an answer says nothing else itself."""
 MAX_TRACE = 4000
@@ -65,14 +64,15 @@ class Envelope:
         except Exception as error:
             log.error("request %s failed", name, extra={"request": name, "exception": trace(error)})
             if status:
-                raise _BrokenError from None  # half an answer must not look whole: the connection ends
+                raise CutShort from None  # half an answer must not look whole: the connection ends
             await _unexpected(name)(scope, receive, counted_send)
         finally:
-            if scope["path"] not in QUIET or status >= 400:
+            # Of probes a line for those that went wrong is enough.
+            if scope["path"] not in PROBES or status >= 400:
                 _line(scope, name, status, received, sent, time.monotonic() - started)
 
 
-class _BrokenError(Exception):
+class CutShort(Exception):  # noqa: N818 - says it better than "Error" would
     """Ends a connection in the middle of an answer; the error itself was logged."""
 
 

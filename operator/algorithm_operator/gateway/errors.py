@@ -7,7 +7,12 @@ from typing import Any
 
 from starlette.exceptions import HTTPException
 
+from algorithm_operator.api.text import shown
+
 NON_FIELD = "non_field_errors"
+NO_OBJECT = "Invalid hyperlink - Object does not exist."
+REQUIRED = "This field is required."
+BLANK = "This field may not be blank."
 
 
 class ApiError(HTTPException):
@@ -52,3 +57,13 @@ def not_found(why: str = "Not found.") -> ApiError:
 def unavailable(why: str, retry_after: int = 2) -> ApiError:
     """503: it will do in a moment; the client repeats the request by itself."""
     return ApiError(503, {"detail": why}, {"Retry-After": str(retry_after)})
+
+
+def no_slug(slug: str) -> str:
+    """What is said of a slug that nothing has."""
+    return f"Object with slug={shown(slug, 128)} does not exist."
+
+
+def too_long(limit: int) -> str:
+    """What is said of a text of more characters."""
+    return f"Ensure this field has no more than {limit} characters."

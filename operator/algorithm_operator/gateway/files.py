@@ -10,23 +10,23 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from algorithm_operator.contract.kinds import KINDS, Form
-from algorithm_operator.gateway import archiveitems, catalogue, jobs
+from algorithm_operator.gateway import catalogue, jobfinding
+from algorithm_operator.gateway.archiverows import item_row
 from algorithm_operator.gateway.context import Caller, Calling
 from algorithm_operator.gateway.database.models import Upload
 from algorithm_operator.gateway.delivery import BINARY, JSON, Delivery, StoredFile
 from algorithm_operator.gateway.errors import not_found
 from algorithm_operator.gateway.identity import Resource
-from algorithm_operator.gateway.images import suffix_of
 from algorithm_operator.gateway.importing import image_row
 from algorithm_operator.gateway.jobviews import SeenJob
+from algorithm_operator.gateway.storage import suffix_of
+from algorithm_operator.gateway.urls import FILES
 
-router = APIRouter(tags=["files"])
+router = APIRouter(prefix=FILES, tags=["files"])
 
 
-@router.get(
-    "/{namespace}/files/images/{pk:uuid}/{name}", response_class=Response, summary="The file of an image"
-)
-async def image(caller: Calling, request: Request, pk: UUID, name: str) -> Response:
+@router.get("/images/{pk:uuid}/{name}", response_class=Response)
+async def get_image_file(caller: Calling, request: Request, pk: UUID, name: str) -> Response:
     """The bytes as they are stored; Range, ETag and If-None-Match are understood."""
     await caller.rights.see(Resource.IMAGES)
     row = await image_row(caller, str(pk))
@@ -35,39 +35,25 @@ async def image(caller: Calling, request: Request, pk: UUID, name: str) -> Respo
     return _sent(caller, request, StoredFile(row.store, row.path, name, size=row.size, sha256=row.sha256))
 
 
-@router.get(
-    "/{namespace}/files/jobs/{pk:uuid}/{direction}/{slug}/{name}",
-    response_class=Response,
-    summary="A file of a job",
-)
-async def job_file(
+@router.get("/jobs/{pk:uuid}/{direction}/{slug}/{name}", response_class=Response)
+async def get_job_file(
     caller: Calling, request: Request, pk: UUID, direction: Literal["inputs", "outputs"], slug: str, name: str
 ) -> Response:
     """An input or output that is a file."""
-    body = await jobs.find(caller, str(pk))
-    try:
-        seen = SeenJob.of(body) if body is not None else None
-    except ValueError:  # a later version wrote it
-        seen = None
-    if seen is None:
-        raise not_found()
-    found = _output(seen, slug, name) if direction == "outputs" else await _input(caller, seen, slug, name)
+    job = await jobfinding.find(caller, str(pk))
+    found = _output(job, slug, name) if direction == "outputs" else await _input(caller, job, slug, name)
     if found is None or suffix_of(name) != suffix_of(found.path):
         raise not_found()
     return _sent(caller, request, found)
 
 
-@router.get(
-    "/{namespace}/files/items/{pk:uuid}/{slug}/{name}",
-    response_class=Response,
-    summary="A file of an archive item",
-)
-async def item_file(caller: Calling, request: Request, pk: UUID, slug: str, name: str) -> Response:
+@router.get("/items/{pk:uuid}/{slug}/{name}", response_class=Response)
+async def get_item_file(caller: Calling, request: Request, pk: UUID, slug: str, name: str) -> Response:
     """A value that is a file."""
     await caller.rights.see(Resource.ARCHIVES)
 
     def read(session: Session) -> Upload | None:
-        item = archiveitems.find(session, caller.namespace, str(pk))
+        item = item_row(session, caller.namespace, str(pk))
         values = item.values if item is not None else []
         found = [each.upload_id for each in values if each.slug == slug and each.upload_id is not None]
         return session.get(Upload, found[0]) if found else None

@@ -9,11 +9,10 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse
 
 from algorithm_operator.api.text import shown
-from algorithm_operator.gateway.answers import answer
-from algorithm_operator.gateway.errors import NON_FIELD, ApiError, unavailable
+from algorithm_operator.gateway.answers import refusal
+from algorithm_operator.gateway.errors import NON_FIELD, REQUIRED, ApiError, too_long, unavailable
 from algorithm_operator.gateway.storage import StoreRefused, StoreUnavailable
 from algorithm_operator.kube import errors as kube
 
@@ -28,7 +27,7 @@ def handle(app: FastAPI) -> None:
 
     def on(kind: type[Exception], turn: Any) -> None:
         async def handler(request: Request, error: Exception) -> Response:
-            return _response(turn(request, error))
+            return refusal(turn(request, error))
 
         app.add_exception_handler(kind, handler)
 
@@ -38,12 +37,6 @@ def handle(app: FastAPI) -> None:
     on(StoreUnavailable, lambda request, error: unavailable(error.sentence, error.retry_after))
     on(StoreRefused, lambda request, error: ApiError(error.status, {"detail": shown(error.sentence, 500)}))
     on(kube.ApiError, lambda request, error: of_cluster(error))
-
-
-def _response(error: ApiError) -> JSONResponse | Response:
-    response = answer(error.body, error.status)
-    response.headers.update(error.headers)
-    return response
 
 
 def of_http(request: Request, error: HTTPException) -> ApiError:
@@ -114,7 +107,7 @@ def sentence(error: Mapping[str, Any]) -> str:
         return "This field may not be null."
     match kind:
         case "missing":
-            return "This field is required." if len(error["loc"]) > 1 else "No data provided"
+            return REQUIRED if len(error["loc"]) > 1 else "No data provided"
         case "string_type":
             return "Not a valid string."
         case "int_type" | "int_parsing" | "int_from_float":
@@ -128,7 +121,7 @@ def sentence(error: Mapping[str, Any]) -> str:
         case "dict_type" | "model_type" | "model_attributes_type":
             return f"Invalid data. Expected a dictionary, but got {name}."
         case "string_too_long":
-            return f"Ensure this field has no more than {context['max_length']} characters."
+            return too_long(context["max_length"])
         case "string_too_short":
             return f"Ensure this field has at least {context['min_length']} characters."
         case "too_long":

@@ -2,32 +2,27 @@
 
 from __future__ import annotations
 
-from pathlib import PurePosixPath
 from typing import Literal
 from uuid import UUID, uuid5
 
 from fastapi import APIRouter, Response
-from sqlalchemy import func, select
-from sqlalchemy.orm import Session
+from sqlalchemy import select
 
 from algorithm_operator.api.job import ImageGeometry
 from algorithm_operator.gateway.answers import Windowed, answer
 from algorithm_operator.gateway.context import Calling
 from algorithm_operator.gateway.database import models
+from algorithm_operator.gateway.database.listing import listed
 from algorithm_operator.gateway.identity import Resource, Verb
 from algorithm_operator.gateway.importing import image_row
 from algorithm_operator.gateway.shapes import Image, ImageFile, Page
-from algorithm_operator.gateway.urls import Urls
+from algorithm_operator.gateway.storage import suffix_of
+from algorithm_operator.gateway.urls import API, Urls
 
-router = APIRouter(tags=["images"])
+router = APIRouter(prefix=f"{API}/cases/images", tags=["images"])
 
 _COLOURS: dict[int, Literal["RGB", "RGBA"]] = {3: "RGB", 4: "RGBA"}
 """By the numbers a voxel; all else is GRAY, also what is no colour at all."""
-
-
-def suffix_of(path: str) -> str:
-    """`.mha` or `.tif`."""
-    return PurePosixPath(path).suffix
 
 
 def image_shape(row: models.Image, urls: Urls) -> Image:
@@ -60,8 +55,8 @@ def image_shape(row: models.Image, urls: Urls) -> Image:
     )
 
 
-@router.get("/{namespace}/api/v1/cases/images/", response_model=Page[Image], summary="List images")
-async def images(
+@router.get("/", response_model=Page[Image])
+async def list_images(
     caller: Calling, window: Windowed, name: str | None = None, origin: str | None = None
 ) -> Response:
     """The images of the namespace, oldest first; `name` is the whole name, `origin` the pk of an upload session."""
@@ -75,18 +70,13 @@ async def images(
             models.UploadSession.id == origin, models.UploadSession.namespace == caller.namespace
         )
         asked = asked.where(models.Image.id.in_(made))
-
-    def read(session: Session) -> tuple[list[models.Image], int]:
-        count = session.scalar(select(func.count()).select_from(asked.subquery())) or 0
-        ordered = asked.order_by(models.Image.created, models.Image.id)
-        return list(session.scalars(ordered.offset(window.offset).limit(window.limit))), count
-
-    rows, count = await caller.gateway.database.run(read)
+    asked = asked.order_by(models.Image.created, models.Image.id)
+    rows, count = await caller.gateway.database.run(lambda session: listed(session, asked, window))
     return window.page([image_shape(row, caller.urls) for row in rows], count)
 
 
-@router.get("/{namespace}/api/v1/cases/images/{pk:uuid}/", response_model=Image, summary="One image")
-async def image(caller: Calling, pk: UUID) -> Response:
+@router.get("/{pk:uuid}/", response_model=Image)
+async def get_image(caller: Calling, pk: UUID) -> Response:
     """Size, spacing and the URL of the file; 404 also for images of other namespaces."""
     await caller.rights.see(Resource.IMAGES)
     return answer(image_shape(await image_row(caller, str(pk)), caller.urls))

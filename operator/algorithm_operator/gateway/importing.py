@@ -9,8 +9,9 @@ dies, nothing is lost, and `refresh_all` or the repeated request does the rest.
 from __future__ import annotations
 
 import logging
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from datetime import datetime, timedelta
+from itertools import chain
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -24,7 +25,7 @@ from algorithm_operator.api.job import TERMINAL
 from algorithm_operator.api.kinds import PANIMG_KINDS
 from algorithm_operator.api.text import quoted
 from algorithm_operator.core.names import GATEWAY_FOLDER
-from algorithm_operator.gateway import outcomes, uploadrows, uploads
+from algorithm_operator.gateway import outcomes, uploadrows, uploaduse
 from algorithm_operator.gateway.context import Caller, Gateway
 from algorithm_operator.gateway.database.models import Image, Upload, UploadSession
 from algorithm_operator.gateway.errors import invalid, not_found, refused
@@ -53,11 +54,6 @@ def session_pk(upload_pks: Sequence[str]) -> str:
     return str(uuid5(_SESSIONS, "\n".join(upload_pks)))
 
 
-def _user(session: str) -> str:
-    """The session as what uses an upload."""
-    return f"session/{session}"
-
-
 def folder(session: str) -> str:
     """Where the files of a session lie, below the root of their DataStore."""
     return f"{GATEWAY_FOLDER}/sessions/{session}"
@@ -70,7 +66,7 @@ async def open_session(caller: Caller, upload_pks: Sequence[str], kind: str = "I
     """
     gateway, pk = caller.gateway, session_pk(upload_pks)
     given = await usable_uploads(caller, upload_pks)
-    await uploads.claim(gateway, list(upload_pks), _user(pk))
+    await uploaduse.claim(gateway, list(upload_pks), uploaduse.by_session(pk))
     made = UploadSession(
         id=pk,
         namespace=caller.namespace,
@@ -105,7 +101,9 @@ async def usable_uploads(caller: Caller, upload_pks: Sequence[str]) -> list[Uplo
         raise refused(f"Too many files uploaded. A maximum of {MAX_FILES} files may be uploaded per session.")
 
     urls = [caller.urls.upload(pk) for pk in upload_pks]
-    given = await uploads.completed_uploads(caller, urls, used_by=_user(session_pk(upload_pks)))
+    given = await uploaduse.completed_uploads(
+        caller, urls, used_by=uploaduse.by_session(session_pk(upload_pks))
+    )
     if len({each.filename for each in given}) < len(given):
         raise refused("Filenames must be unique")
     if len({each.store for each in given}) > 1:
@@ -238,18 +236,16 @@ async def _refresh(gateway: Gateway, namespace: str) -> None:
 
 async def _waited_for(gateway: Gateway, namespace: str) -> set[str]:
     """The ImageImports that jobs name which have not yet taken over what these say."""
-    jobs, _ = await gateway.cluster.list(ALGORITHM_JOBS, namespace)
-    return {
-        given["imageImport"]["name"]
-        for job in jobs
-        if _waits(job.get("status") or {})
-        for given in job["spec"]["inputs"]
-        if "imageImport" in given
-    }
+    async with gateway.memory.lists:
+        found = await gateway.cluster.collect(ALGORITHM_JOBS, namespace, _waits_for)
+    return set(chain.from_iterable(found))
 
 
-def _waits(status: Mapping[str, Any]) -> bool:
-    return "acceptedAt" not in status and status.get("state") not in TERMINAL
+def _waits_for(job: Body) -> list[str] | None:
+    status = job.get("status") or {}
+    if "acceptedAt" in status or status.get("state") in TERMINAL:
+        return None
+    return [given["imageImport"]["name"] for given in job["spec"]["inputs"] if "imageImport" in given]
 
 
 def _ended_before(body: Body, moment: datetime) -> bool:

@@ -6,7 +6,7 @@ good if the import fails: as at Grand Challenge. One that is new is shown withou
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,9 +16,9 @@ from sqlalchemy.orm import Session
 from algorithm_operator.contract.inputs_json import position
 from algorithm_operator.contract.plan import PlannedSocket
 from algorithm_operator.gateway import shapes
+from algorithm_operator.gateway.catalogue import value_shape
 from algorithm_operator.gateway.database.models import ArchiveItem, ItemValue, Upload, UploadSession
 from algorithm_operator.gateway.urls import Urls
-from algorithm_operator.gateway.values import shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +33,8 @@ class NewValue:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
-    """An item as it was read: values by their order, and the names of the files among them, by upload."""
+class SeenItem:
+    """An item as it was read: its values, and the names of those that are files, by upload."""
 
     item: ArchiveItem
     values: Sequence[ItemValue]
@@ -61,18 +61,19 @@ def put(session: Session, item_id: str, new: NewValue) -> None:
     kept.image_id, kept.upload_id = new.image_id, new.upload_id
 
 
-def kept(session: Session, items: Iterable[ArchiveItem]) -> list[Kept]:
+def seen_items(session: Session, items: Sequence[ArchiveItem]) -> list[SeenItem]:
     """The items with all that is shown of them."""
-    found = []
-    for item in items:
-        values = list(item.values)
-        uploads = [value.upload_id for value in values if value.upload_id is not None]
-        names = select(Upload.id, Upload.filename).where(Upload.id.in_(uploads))
-        found.append(Kept(item, values, {row.id: row.filename for row in session.execute(names)}))
-    return found
+    of_items = select(ItemValue).where(ItemValue.item_id.in_([item.id for item in items]))
+    values: dict[str, list[ItemValue]] = {item.id: [] for item in items}
+    for value in session.scalars(of_items.order_by(ItemValue.id)):
+        values[value.item_id].append(value)
+    uploads = {value.upload_id for found in values.values() for value in found if value.upload_id is not None}
+    rows = session.execute(select(Upload.id, Upload.filename).where(Upload.id.in_(uploads)))
+    names = {row.id: row.filename for row in rows}
+    return [SeenItem(item, values[item.id], names) for item in items]
 
 
-def item_shape(each: Kept, sockets: Mapping[str, PlannedSocket], urls: Urls) -> shapes.ArchiveItem:
+def item_shape(each: SeenItem, sockets: Mapping[str, PlannedSocket], urls: Urls) -> shapes.ArchiveItem:
     """An item as the API shows it. A value of a socket that no Algorithm has any more is kept, and not shown."""
     known = [value for value in each.values if value.slug in sockets]
     return shapes.ArchiveItem(
@@ -80,13 +81,13 @@ def item_shape(each: Kept, sockets: Mapping[str, PlannedSocket], urls: Urls) -> 
         archive=urls.archive(each.item.archive_id),
         title=each.item.title,
         values=[
-            shown(sockets[value.slug], value.id, **_content(each, value, urls))
+            value_shape(sockets[value.slug], value.id, **_content(each, value, urls))
             for value in sorted(known, key=lambda value: position(sockets[value.slug]))
         ],
     )
 
 
-def posted_shape(each: Kept, urls: Urls) -> shapes.ArchiveItemPosted:
+def posted_shape(each: SeenItem, urls: Urls) -> shapes.ArchiveItemPosted:
     """An item as the answer to POST and PATCH shows it."""
     return shapes.ArchiveItemPosted(
         pk=each.item.id,
@@ -99,7 +100,7 @@ def posted_shape(each: Kept, urls: Urls) -> shapes.ArchiveItemPosted:
     )
 
 
-def _content(each: Kept, value: ItemValue, urls: Urls) -> dict[str, Any]:
+def _content(each: SeenItem, value: ItemValue, urls: Urls) -> dict[str, Any]:
     name = each.filenames.get(value.upload_id or "")
     return {
         "value": value.value,

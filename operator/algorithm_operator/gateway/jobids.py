@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -20,6 +21,7 @@ from uuid import UUID, uuid5
 
 from algorithm_operator.api.base import GROUP
 from algorithm_operator.api.job import State
+from algorithm_operator.contract.sockets import integer_pk
 from algorithm_operator.core.facts import moment
 from algorithm_operator.core.names import LABEL_PK
 
@@ -32,6 +34,7 @@ INTERRUPTED = timedelta(minutes=2)
 it is a job that somebody has deleted; the client has given up after a minute."""
 _ROOT = UUID("d1f29a5e-6a53-4f0c-9d3c-1f8a4e0c7b62")
 _PREFIX = "gcapi-"
+_PK = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 Object = Mapping[str, Any]
 
@@ -64,9 +67,10 @@ def job_name(pk: str) -> str:
 def pk_of(job: Object) -> str:
     """The pk of a job as stored: its label, if the gateway made it, else its metadata.uid."""
     meta = job["metadata"]
-    pk = (meta.get("labels") or {}).get(LABEL_PK)
-    # Only where the name says the same: a label alone could claim to be somebody else's job.
-    return str(pk) if pk and meta["name"] == job_name(pk) else str(meta["uid"])
+    pk = str((meta.get("labels") or {}).get(LABEL_PK))
+    # Only where the name says the same: a label alone could claim to be somebody else's job. And only one that can be
+    # ours: where no admission policy keeps the label, anything may be in it.
+    return pk if _PK.fullmatch(pk) and meta["name"] == job_name(pk) else str(meta["uid"])
 
 
 def request_key(
@@ -107,9 +111,8 @@ def choose(
 
 
 def value_pk(owner: str, direction: str, slug: str) -> int:
-    """The integer key that clients want of a value: 31 bits of a hash. `direction`: inputs or outputs."""
-    digest = hashlib.sha256(f"{owner}/{direction}/{slug}".encode()).digest()
-    return int.from_bytes(digest[:4], "big") >> 1
+    """The key of a value of a job, whose pk `owner` is. `direction`: inputs or outputs."""
+    return integer_pk(owner, direction, slug)
 
 
 def output_image_pk(job_pk: str, slug: str) -> str:

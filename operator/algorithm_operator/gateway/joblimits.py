@@ -103,7 +103,7 @@ async def _active(caller: Caller, algorithm: str) -> int:
     selector = [f"{field}={_escaped(value)}" for field, value in fields.items()]
     selector += [f"status.state!={state}" for state in sorted(TERMINAL)]
     jobs, _ = await caller.gateway.cluster.list(
-        ALGORITHM_JOBS, caller.namespace, field_selector=",".join(selector)
+        ALGORITHM_JOBS, caller.namespace, field_selector=",".join(selector), metadata_only=True
     )
     return len(jobs)
 

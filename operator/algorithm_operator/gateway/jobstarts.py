@@ -14,17 +14,25 @@ from sqlalchemy.orm import Session
 
 from algorithm_operator.api.interface import Interface
 from algorithm_operator.api.job import AlgorithmJobStatus, JobInput
-from algorithm_operator.api.text import shown as safe
+from algorithm_operator.api.text import shown
 from algorithm_operator.contract.accept import check_size
 from algorithm_operator.contract.interfaces import Mismatch, listed, pick
 from algorithm_operator.contract.sockets import planned_socket, title_of
 from algorithm_operator.core.admission import not_ready
 from algorithm_operator.core.names import LABEL_PK, MANAGED_BY
 from algorithm_operator.core.world import Algorithm
-from algorithm_operator.gateway import catalogue, joblimits, uploads, values
+from algorithm_operator.gateway import catalogue, joblimits, uploaduse, values
 from algorithm_operator.gateway.context import Caller
 from algorithm_operator.gateway.database.models import JobStart, Upload
-from algorithm_operator.gateway.errors import NON_FIELD, ApiError, invalid, refused, unavailable
+from algorithm_operator.gateway.errors import (
+    NO_OBJECT,
+    NON_FIELD,
+    ApiError,
+    invalid,
+    no_slug,
+    refused,
+    unavailable,
+)
 from algorithm_operator.gateway.identity import Resource, Verb
 from algorithm_operator.gateway.jobids import (
     LABEL_REQUEST,
@@ -38,8 +46,8 @@ from algorithm_operator.gateway.jobids import (
 )
 from algorithm_operator.gateway.jobinputs import job_input
 from algorithm_operator.gateway.jobviews import VALIDATING, label
-from algorithm_operator.gateway.shapes import JobRequest, ValueRequest
-from algorithm_operator.gateway.urls import pk_of as url_pk
+from algorithm_operator.gateway.requests import JobRequest, ValueRequest
+from algorithm_operator.gateway.urls import pk_in
 from algorithm_operator.gateway.values import UNSET, Given
 from algorithm_operator.kube import errors
 from algorithm_operator.kube.resources import ALGORITHM_JOBS, Body
@@ -101,7 +109,7 @@ async def start(caller: Caller, request: JobRequest) -> Started:
 
 async def _usable(caller: Caller, url: str) -> Algorithm:
     """The Algorithm of a URL, if the caller may run it."""
-    uid = url_pk(url, caller.urls.algorithm("")[:-1])
+    uid = pk_in(url, caller.urls.algorithm)
     found = await catalogue.algorithms(caller.gateway, caller.namespace) if uid is not None else []
     algorithm = next((each for each in found if each.uid == uid), None)
     if (
@@ -109,7 +117,7 @@ async def _usable(caller: Caller, url: str) -> Algorithm:
         or not await caller.rights.may(Verb.GET, Resource.ALGORITHMS, algorithm.name)
         or not await caller.rights.may(Verb.CREATE, Resource.JOBS)
     ):
-        raise invalid(algorithm=[values.NO_OBJECT])
+        raise invalid(algorithm=[NO_OBJECT])
     return algorithm
 
 
@@ -209,7 +217,7 @@ async def _mismatch(
 def _socket_refusal(slug: str | None, known: Collection[str]) -> dict[str, list[str]]:
     if not slug:
         return {NON_FIELD: ["An interface must be specified"]}
-    return {} if slug in known else {"interface": [f"Object with slug={safe(slug, 128)} does not exist."]}
+    return {} if slug in known else {"interface": [no_slug(slug)]}
 
 
 async def _checked(caller: Caller, asked: _Asked, pk: str) -> list[Given]:
@@ -220,7 +228,7 @@ async def _checked(caller: Caller, asked: _Asked, pk: str) -> list[Given]:
         try:
             if isinstance(each, ApiError):
                 raise each
-            checked.append(await values.checked(caller, each, f"job/{pk}"))
+            checked.append(await values.checked(caller, each, uploaduse.by_job(pk)))
             told.append({})
         except ApiError as error:
             if error.status != 400:
@@ -237,11 +245,7 @@ async def _checked(caller: Caller, asked: _Asked, pk: str) -> list[Given]:
 async def _created(caller: Caller, asked: _Asked, given: Sequence[Given], pk: str) -> bool:
     """Count the start and create the job. False: its name is taken."""
     gateway, namespace = caller.gateway, caller.namespace
-    store = await gateway.stores.default(namespace)
-    if store is None:
-        raise refused(
-            f"Namespace {namespace} has no DataStore that the gateway could use; an admin makes one with default: true."
-        )
+    store = await caller.store()
     inputs = [await job_input(caller, await values.settle(caller, each), store) for each in given]
     body: Body = {
         "metadata": {
@@ -264,10 +268,10 @@ async def _created(caller: Caller, asked: _Asked, given: Sequence[Given], pk: st
         if isinstance(error, errors.AlreadyExists):
             return False
         if isinstance(error, errors.Invalid):
-            raise refused(f"The cluster refuses the job: {safe(error.message, 1024)}") from error
+            raise refused(f"The cluster refuses the job: {shown(error.message, 1024)}") from error
         if isinstance(error, errors.Forbidden) and error.is_quota:
             raise refused(
-                f"The namespace's quota leaves no room for another job: {safe(error.message, 1024)}"
+                f"The namespace's quota leaves no room for another job: {shown(error.message, 1024)}"
             ) from error
         raise
     return True
@@ -282,4 +286,4 @@ async def _claim(caller: Caller, given: Iterable[Given], pk: str) -> None:
         return [row.id for row in rows if row is not None and row.used_by is None]
 
     if ids and (free := await caller.gateway.database.run(unused)):
-        await uploads.claim(caller.gateway, free, f"job/{pk}")
+        await uploaduse.claim(caller.gateway, free, uploaduse.by_job(pk))

@@ -12,11 +12,12 @@ from algorithm_operator.api.reasons import Blame
 from algorithm_operator.contract.inputs_json import position
 from algorithm_operator.contract.interfaces import Mismatch, pick
 from algorithm_operator.contract.kinds import KINDS, SuperKind
-from algorithm_operator.contract.plan import PlannedSocket
+from algorithm_operator.contract.plan import MAX_VALUES_BYTES, PlannedSocket
 from algorithm_operator.contract.sockets import planned_socket
+from algorithm_operator.contract.values import depth_problem, dump_json
 from algorithm_operator.core.world import Algorithm, Job
 from algorithm_operator.gateway import shapes
-from algorithm_operator.gateway.catalogue import knows_kinds
+from algorithm_operator.gateway.catalogue import knows_kinds, value_shape
 from algorithm_operator.gateway.jobids import (
     algorithm_image_pk,
     lost_algorithm_uid,
@@ -25,7 +26,6 @@ from algorithm_operator.gateway.jobids import (
     value_pk,
 )
 from algorithm_operator.gateway.urls import Urls
-from algorithm_operator.gateway.values import shown
 from algorithm_operator.kube.resources import Body
 
 VALIDATING = "Validating inputs"
@@ -61,19 +61,21 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class SeenJob:
-    """A job with its pk."""
+    """A job with its pk, and how many bytes of JSON it was given as values."""
 
     pk: str
     job: Job
+    value_bytes: int
 
     @classmethod
     def of(cls, body: Body) -> SeenJob:
         """Raises ValueError for one that this version cannot read."""
-        job = _read(body)
+        inputs, size = _allowed(body["spec"]["inputs"])
+        job = _read({**body, "spec": {**body["spec"], "inputs": inputs}})
         run = job.status.algorithm
         if run is not None and not knows_kinds(run.interface):
             raise ValueError(f"interface {run.interface.name} has a socket of a kind that is not known")
-        return cls(pk_of(body), job)
+        return cls(pk_of(body), job, size)
 
     def interface(self, known: Known) -> Interface | None:
         """What it runs with, or will run with; None where nothing says so."""
@@ -108,6 +110,22 @@ class SeenJob:
         kind = KINDS.get(output.kind)
         is_value = kind is not None and kind.super_kind is SuperKind.VALUE
         return is_value and output.value is None and self.output_place(output) is not None
+
+
+def _allowed(inputs: list[Body]) -> tuple[list[Body], int]:
+    """Inputs with null in place of values that no job may have, and the bytes of all others. Such a job is refused, but
+    not before it is stored, and no answer could hold them."""
+    sizes = {
+        number: 0 if depth_problem(each["value"]) else len(dump_json(each["value"]))
+        for number, each in enumerate(inputs)
+        if "value" in each
+    }
+    few = sum(sizes.values()) <= MAX_VALUES_BYTES
+    allowed = [
+        each if few and sizes.get(number, 1) else {**each, "value": None} if number in sizes else each
+        for number, each in enumerate(inputs)
+    ]
+    return allowed, sum(sizes.values()) if few else 0
 
 
 def _read(body: Body) -> Job:
@@ -182,15 +200,15 @@ def _inputs(seen: SeenJob, known: Known, urls: Urls) -> Iterator[shapes.SocketVa
         place, file, image = seen.input_place(socket.slug), None, None
         match KINDS[socket.kind].super_kind:
             case SuperKind.IMAGE:
-                pk = _input_image(given[socket.slug], place, known)
-                image = urls.image(pk) if pk is not None else None
+                found = _input_image(given[socket.slug], place, known)
+                image = urls.image(found) if found is not None else None
             case SuperKind.FILE if place is not None:
                 file = urls.job_file(seen.pk, "inputs", socket.slug, place.path.rsplit("/", 1)[-1])
             case _:
                 pass
-        pk_of_value = value_pk(seen.pk, "inputs", socket.slug)
+        pk = value_pk(seen.pk, "inputs", socket.slug)
         value = _input_value(seen, given[socket.slug])
-        yield shown(socket, pk_of_value, value=value, file=file, image=image)
+        yield value_shape(socket, pk, value=value, file=file, image=image)
 
 
 def _input_image(given: JobInput, place: Place | None, known: Known) -> str | None:
@@ -223,7 +241,7 @@ def _outputs(seen: SeenJob, known: Known, urls: Urls) -> Iterator[shapes.SocketV
             case _ if seen.is_read(output):
                 value = known.values.get(output.sha256 or "")
         pk = value_pk(seen.pk, "outputs", socket.slug)
-        yield shown(socket, pk, value=value, file=file, image=image)
+        yield value_shape(socket, pk, value=value, file=file, image=image)
 
 
 def _sockets(seen: SeenJob, known: Known, direction: str) -> list[PlannedSocket]:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
-from collections.abc import Hashable
+from collections import Counter, OrderedDict
+from collections.abc import Hashable, MutableMapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 from weakref import WeakValueDictionary
 
+from algorithm_operator.gateway.errors import unavailable
+
 V = TypeVar("V")
+_PLACE = "algorithm-operator.place"
+"""Where a request's ASGI scope says who has its place."""
 
 
 class Kept(Generic[V]):
@@ -53,11 +57,38 @@ class Locks:
         return lock
 
 
+class Places:
+    """Who has how many requests open, in all namespaces: nobody takes all places that there are."""
+
+    def __init__(self, each: int = 128) -> None:
+        self._each = each
+        self._taken: Counter[str] = Counter()
+
+    def take(self, scope: MutableMapping[str, Any], username: str) -> None:
+        """Say whose request that is, once or more. Raises 503 if that is one too many."""
+        if _PLACE in scope:
+            return
+        if self._taken[username] >= self._each:
+            raise unavailable(f"You have {self._each} requests open at the same time. Try again in a moment.")
+        self._taken[username] += 1
+        scope[_PLACE] = username
+
+    def leave(self, scope: MutableMapping[str, Any]) -> None:
+        """The request is over."""
+        if (username := scope.pop(_PLACE, None)) is not None:
+            self._taken[username] -= 1
+            if not self._taken[username]:
+                del self._taken[username]
+
+
 @dataclass(frozen=True, slots=True)
 class Memory:
     """Of one gateway."""
 
     locks: Locks = field(default_factory=Locks)
+    places: Places = field(default_factory=Places)
+    lists: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
+    """Of jobs: what is done with so many at the same time has it."""
     values: Kept[bytes] = field(default_factory=lambda: Kept(64 << 20))
     """JSON of outputs, by sha256."""
     names: Kept[str] = field(default_factory=lambda: Kept(100_000))

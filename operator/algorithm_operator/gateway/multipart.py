@@ -17,14 +17,16 @@ from algorithm_operator.gateway.context import Calling
 from algorithm_operator.gateway.database.models import Upload
 from algorithm_operator.gateway.errors import ApiError, forbidden, invalid, refused
 from algorithm_operator.gateway.identity import Resource, Verb
+from algorithm_operator.gateway.requests import CompleteRequest, PartNumbersRequest
 from algorithm_operator.gateway.storage import StoreUnavailable
-from algorithm_operator.gateway.uploadrows import ABORTED, COMPLETED, INITIALIZED, MAX_PARTS, UPLOADS
+from algorithm_operator.gateway.uploadrows import ABORTED, COMPLETED, INITIALIZED, MAX_PARTS
 
 router = APIRouter()
+"""A part of that of uploads.py."""
 
 log = logging.getLogger(__name__)
 
-_OF_AN_UPLOAD = UPLOADS + "{pk}/{multipart_id}/"
+_OF_AN_UPLOAD = "/{pk}/{multipart_id}/"
 
 
 @router.get(_OF_AN_UPLOAD + "list-parts/", response_model=shapes.UploadParts)
@@ -48,7 +50,7 @@ async def list_parts(caller: Calling, pk: str, multipart_id: str) -> Response:
 
 @router.patch(_OF_AN_UPLOAD + "generate-presigned-urls/", response_model=shapes.UploadUrls)
 async def generate_presigned_urls(
-    caller: Calling, pk: str, multipart_id: str, body: shapes.PartNumbersRequest
+    caller: Calling, pk: str, multipart_id: str, body: PartNumbersRequest
 ) -> Response:
     """URLs to PUT parts to, by part number; each is good for a day."""
     await caller.rights.act(Verb.UPDATE, Resource.UPLOADS)
@@ -78,7 +80,7 @@ async def generate_presigned_urls(
 
 @router.patch(_OF_AN_UPLOAD + "complete-multipart-upload/", response_model=shapes.Upload)
 async def complete_multipart_upload(
-    caller: Calling, pk: str, multipart_id: str, body: shapes.CompleteRequest
+    caller: Calling, pk: str, multipart_id: str, body: CompleteRequest
 ) -> Response:
     """Join the parts, those that are named. It may be repeated, and answers the same."""
     await caller.rights.act(Verb.UPDATE, Resource.UPLOADS)

@@ -6,13 +6,11 @@ import asyncio
 import contextlib
 import logging
 import os
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
-from algorithm_operator.gateway import importing, uploads
+from algorithm_operator.gateway import importing, uploaduse
 from algorithm_operator.gateway.app import make_app
 from algorithm_operator.gateway.authentication import Authentication
 from algorithm_operator.gateway.authorization import Reviews
@@ -24,21 +22,10 @@ from algorithm_operator.gateway.settings import Settings
 from algorithm_operator.gateway.stores import Stores
 from algorithm_operator.gateway.tls import Certificate
 from algorithm_operator.kube.client import Client
+from algorithm_operator.kube.clock import Clock
 from algorithm_operator.kube.connection import Connection
 
 log = logging.getLogger(__name__)
-
-
-class Clock:
-    """The time, for Stores."""
-
-    def now(self) -> datetime:
-        """In UTC."""
-        return datetime.now(UTC)
-
-    def monotonic(self) -> float:
-        """Seconds that never jump."""
-        return time.monotonic()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +39,7 @@ class Chore:
 
 CHORES = (
     Chore("the imports of images", 15.0, importing.refresh_all),
-    Chore("uploads that nothing uses", 3600.0, uploads.sweep),
+    Chore("uploads that nothing uses", 3600.0, uploaduse.sweep),
 )
 
 

@@ -31,6 +31,16 @@ REFUSAL = {
     "description": "A refusal: `detail`, or sentences by field.",
     "content": {"application/json": {"schema": {"type": "object", "additionalProperties": True}}},
 }
+TAGS = {
+    "algorithms": "What can be run.",
+    "jobs": "Runs of algorithms.",
+    "sockets": "What algorithms take and give, formerly component interfaces.",
+    "uploads": "Files on their way in.",
+    "images": "Images, and the upload sessions that make them of files.",
+    "archives": "Collections of inputs, to be used again and again.",
+    "files": "Bytes that answers name by URLs.",
+    "client": "What the client asks first, and this document.",
+}
 OPEN = ("/api/v1/gcapi/", "/api/v1/schema/", "/parts/{number}/")
 """Paths, by their ends, that need no token; the last has a signature in its query."""
 
@@ -44,6 +54,7 @@ def document(app: FastAPI) -> dict[str, Any]:
             summary=app.summary,
             description=DESCRIPTION,
             routes=app.routes,
+            tags=[{"name": name, "description": what} for name, what in TAGS.items()],
         )
         for path, operations in made["paths"].items():
             for operation in operations.values():

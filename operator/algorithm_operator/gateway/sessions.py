@@ -6,22 +6,25 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from fastapi import APIRouter, Response
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from algorithm_operator.api.kinds import PANIMG_KINDS
 from algorithm_operator.api.text import quoted
-from algorithm_operator.gateway import archiveitems, catalogue, importing, outcomes
+from algorithm_operator.gateway import archivelimits, catalogue, importing, outcomes
 from algorithm_operator.gateway.answers import Windowed, answer
+from algorithm_operator.gateway.archiverows import item_row
 from algorithm_operator.gateway.context import Caller, Calling
 from algorithm_operator.gateway.database import models
-from algorithm_operator.gateway.errors import invalid, not_found, refused
+from algorithm_operator.gateway.database.listing import listed
+from algorithm_operator.gateway.errors import NO_OBJECT, invalid, no_slug, not_found, refused
 from algorithm_operator.gateway.identity import Resource, Verb
 from algorithm_operator.gateway.itemvalues import NewValue, put
-from algorithm_operator.gateway.shapes import Page, UploadSession, UploadSessionRequest
-from algorithm_operator.gateway.urls import Urls, pk_of
+from algorithm_operator.gateway.requests import UploadSessionRequest
+from algorithm_operator.gateway.shapes import Page, UploadSession
+from algorithm_operator.gateway.urls import API, Urls, pk_in
 
-router = APIRouter(tags=["images"])
+router = APIRouter(prefix=f"{API}/cases/upload-sessions", tags=["images"])
 
 _DEFAULT_SOCKET = "generic-medical-image"
 """Grand Challenge's, of images that go to an archive without a word on where."""
@@ -51,53 +54,34 @@ def session_shape(row: models.UploadSession, status: str, urls: Urls) -> UploadS
     )
 
 
-@router.get(
-    "/{namespace}/api/v1/cases/upload-sessions/",
-    response_model=Page[UploadSession],
-    summary="List upload sessions",
-)
-async def sessions(caller: Calling, window: Windowed) -> Response:
+@router.get("/", response_model=Page[UploadSession])
+async def list_upload_sessions(caller: Calling, window: Windowed) -> Response:
     """One's own, oldest first."""
     if not await caller.rights.may(Verb.GET, Resource.IMAGES):
         return window.page([], 0)
-    own = select(models.UploadSession).where(
-        models.UploadSession.namespace == caller.namespace, models.UploadSession.username == caller.username
-    )
-
-    def read(session: Session) -> tuple[list[models.UploadSession], int]:
-        count = session.scalar(select(func.count()).select_from(own.subquery())) or 0
-        ordered = own.order_by(models.UploadSession.created, models.UploadSession.id)
-        return list(session.scalars(ordered.offset(window.offset).limit(window.limit))), count
-
-    rows, count = await caller.gateway.database.run(read)
+    row = models.UploadSession
+    own = (row.namespace == caller.namespace, row.username == caller.username)
+    asked = select(row).where(*own).order_by(row.created, row.id)
+    rows, count = await caller.gateway.database.run(lambda session: listed(session, asked, window))
     seen = [await importing.look(caller.gateway, row) for row in rows]
     return window.page([session_shape(row, status, caller.urls) for row, status in seen], count)
 
 
-@router.get(
-    "/{namespace}/api/v1/cases/upload-sessions/{pk:uuid}/",
-    response_model=UploadSession,
-    summary="One upload session",
-)
-async def session(caller: Calling, pk: UUID) -> Response:
+@router.get("/{pk:uuid}/", response_model=UploadSession)
+async def get_upload_session(caller: Calling, pk: UUID) -> Response:
     """How far it is; `error_message` says by file why there is no image."""
     await caller.rights.see(Resource.IMAGES)
     return await _shown(caller, str(pk))
 
 
-@router.post(
-    "/{namespace}/api/v1/cases/upload-sessions/",
-    response_model=UploadSession,
-    status_code=201,
-    summary="Make an image of uploads",
-)
-async def create(caller: Calling, asked: UploadSessionRequest) -> Response:
+@router.post("/", response_model=UploadSession, status_code=201)
+async def create_upload_session(caller: Calling, asked: UploadSessionRequest) -> Response:
     """The files become exactly one image. The same uploads again give the same session."""
     await caller.rights.act(Verb.CREATE, Resource.IMAGES)
-    pks = [pk_of(url, caller.urls.upload("")[:-1]) for url in asked.uploads]
+    pks = [pk_in(url, caller.urls.upload) for url in asked.uploads]
     known = [pk for pk in pks if pk is not None]
     if len(known) < len(pks):
-        raise invalid(uploads=["Invalid hyperlink - Object does not exist."])
+        raise invalid(uploads=[NO_OBJECT])
     target = await _target(caller, asked)
     pk = await importing.open_session(caller, known, target.kind if target is not None else "Image")
     if target is not None:
@@ -139,7 +123,7 @@ async def _target(caller: Caller, asked: UploadSessionRequest) -> Target | None:
     if socket is None and asked.interface is None:
         raise invalid(interface=["Name the socket of the image: its slug at an Algorithm of this namespace."])
     if socket is None:
-        raise invalid(interface=[f"Object with slug={slug[:255]} does not exist."])
+        raise invalid(interface=[no_slug(slug)])
     if socket.kind not in PANIMG_KINDS:
         raise invalid(
             interface=[f"Socket {quoted(slug)} is for {quoted(socket.kind)}: it takes no imported image."]
@@ -152,19 +136,21 @@ async def _found(caller: Caller, asked: UploadSessionRequest) -> tuple[str | Non
 
     def read(session: Session) -> tuple[str | None, str | None]:
         if asked.archive_item is not None:
-            item = archiveitems.find(session, caller.namespace, asked.archive_item)
+            item = item_row(session, caller.namespace, asked.archive_item)
             return (item.id if item is not None else None), None
         named = select(models.Archive.id).where(
             models.Archive.namespace == caller.namespace, models.Archive.slug == asked.archive
         )
-        return None, session.scalar(named)
+        if (archive := session.scalar(named)) is not None:
+            archivelimits.check_items(session, caller.namespace)
+        return None, archive
 
     found = await caller.gateway.database.run(read)
     if found != (None, None) and await caller.rights.may(Verb.UPDATE, Resource.ARCHIVES):
         return found
     if asked.archive_item is not None:
-        raise invalid(archive_item=[f'Invalid pk "{asked.archive_item[:64]}" - object does not exist.'])
-    raise invalid(archive=[f"Object with slug={(asked.archive or '')[:64]} does not exist."])
+        raise invalid(archive_item=[f"Invalid pk {quoted(asked.archive_item, 64)} - object does not exist."])
+    raise invalid(archive=[no_slug(asked.archive or "")])
 
 
 async def _send_to(caller: Caller, pk: str, target: Target) -> None:

@@ -1,4 +1,4 @@
-"""What requests and answers look like: the keys of all versions of `gcapi` from 0.13 on, together.
+"""What answers look like: the keys of all versions of `gcapi` from 0.13 on, together.
 
 A key that one version's models ask for and an answer lacks is an error in that client; one too many is not. Labels and
 types are Grand Challenge's; times are ISO 8601, durations too, sizes are in voxels, spacing is in mm.
@@ -6,26 +6,17 @@ types are Grand Challenge's; times are ISO 8601, durations too, sizes are in vox
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
 T = TypeVar("T")
-
-MaxFiles, MaxValues = Field(max_length=10_000), Field(max_length=256)
-"""Every list in a body has a greatest length: without one, a million wrong members would be a million errors."""
 
 
 class Shape(BaseModel):
     """An answer."""
 
     model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
-
-
-class Request(BaseModel):
-    """A body; keys that are not known are ignored, as upstream does."""
-
-    model_config = ConfigDict(extra="ignore")
 
 
 class Versions(Shape):
@@ -151,26 +142,6 @@ class JobPosted(Shape):
     status: str
 
 
-class ValueRequest(Request):
-    """A value that somebody sends; which keys were sent counts nothing, the clients send all of them."""
-
-    interface: str | None = None
-    value: Any = None
-    file: str | None = None
-    image: str | None = None
-    upload_session: str | None = None
-    user_upload: str | None = None
-    user_uploads: Annotated[list[str], MaxFiles] | None = None
-    image_name: str | None = None
-
-
-class JobRequest(Request):
-    """POST algorithms/jobs/."""
-
-    algorithm: str
-    inputs: Annotated[list[ValueRequest], MaxValues]
-
-
 UploadStatus = Literal["Pending", "Initialized", "Completed", "Aborted"]
 
 
@@ -184,31 +155,6 @@ class Upload(Shape):
     s3_upload_id: str
     status: UploadStatus
     api_url: str
-
-
-class UploadRequest(Request):
-    """POST uploads/."""
-
-    filename: str
-
-
-class PartNumbersRequest(Request):
-    """PATCH …/generate-presigned-urls/."""
-
-    part_numbers: Annotated[list[int], MaxFiles]
-
-
-class NamedPart(Request):
-    """A part as its sender knows it; the ETag with or without its quotes."""
-
-    ETag: str
-    PartNumber: int
-
-
-class CompleteRequest(Request):
-    """PATCH …/complete-multipart-upload/; no parts make an empty file."""
-
-    parts: Annotated[list[NamedPart], MaxFiles]
 
 
 class UploadUrls(Upload):
@@ -243,19 +189,6 @@ class UploadSession(Shape):
     api_url: str
     user_uploads: list[str]
     uploads: list[str]
-
-
-class UploadSessionRequest(Request):
-    """POST cases/upload-sessions/; `archive` (a slug) or `archive_item` (a pk) and `interface` (a slug) say where the
-    image goes then. The last two are refused: reader studies do not exist here.
-    """
-
-    uploads: Annotated[list[str], MaxFiles]
-    archive: str | None = None
-    archive_item: str | None = None
-    interface: str | None = None
-    answer: str | None = None
-    display_set: str | None = None
 
 
 class ImageFile(Shape):
@@ -316,14 +249,6 @@ class Archive(Shape):
     algorithms: list[str] = []
 
 
-class ArchiveRequest(Request):
-    """POST archives/ (ours: upstream makes archives on its web pages)."""
-
-    title: str
-    slug: str | None = None
-    description: str = ""
-
-
 class ArchiveItem(Shape):
     """An item: values by socket."""
 
@@ -346,11 +271,3 @@ class ArchiveItemPosted(Shape):
     optional_hanging_protocols: list[Any] = []
     view_content: Any = Field(default_factory=dict)
     title: str = ""
-
-
-class ArchiveItemRequest(Request):
-    """POST archives/items/ and PATCH archives/items/PK/."""
-
-    archive: str | None = None
-    values: Annotated[list[ValueRequest], MaxValues] | None = None
-    title: str | None = None

@@ -10,20 +10,19 @@ from algorithm_operator.gateway.answers import Windowed, answer
 from algorithm_operator.gateway.context import Caller, Calling
 from algorithm_operator.gateway.errors import not_found
 from algorithm_operator.gateway.identity import Resource, Verb
+from algorithm_operator.gateway.urls import API
 
-router = APIRouter(tags=["sockets"])
-_BASE = "/{namespace}/api/v1/components/interfaces"
+router = APIRouter(prefix=f"{API}/components/interfaces", tags=["sockets"])
 
 
-@router.get(f"{_BASE}/", response_model=shapes.Page[shapes.Socket])
+@router.get("/", response_model=shapes.Page[shapes.Socket])
 async def list_sockets(caller: Calling, window: Windowed, slug: str | None = None) -> Response:
     """The sockets of the namespace's Algorithms, and the common ones that every Algorithm knows."""
     found = [each for each in await _visible(caller) if slug is None or each.slug == slug]
-    part = found[window.offset : window.offset + window.limit]
-    return window.page([catalogue.socket_shape(each) for each in part], len(found))
+    return window.page([catalogue.socket_shape(each) for each in window.part(found)], len(found))
 
 
-@router.get(f"{_BASE}/{{pk:int}}/", response_model=shapes.Socket)
+@router.get("/{pk:int}/", response_model=shapes.Socket)
 async def get_socket(caller: Calling, pk: int) -> Response:
     """One socket."""
     for each in await _visible(caller):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Any, Protocol
 
 
@@ -91,3 +92,8 @@ class Stores(Protocol):
 
     async def default(self, namespace: str) -> str | None:
         """The name of the DataStore that the gateway uses in a namespace: the default one, or the only one."""
+
+
+def suffix_of(path: str) -> str:
+    """What a file is called at the end: `.mha`, or nothing."""
+    return PurePosixPath(path).suffix

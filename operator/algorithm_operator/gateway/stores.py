@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Protocol, Self
+from typing import Self
 
 from algorithm_operator.api.text import quoted, shown
 from algorithm_operator.core import names
@@ -24,6 +23,7 @@ from algorithm_operator.gateway.storehttp import Stream
 from algorithm_operator.gateway.storepod import StorePod
 from algorithm_operator.kube import errors
 from algorithm_operator.kube.client import Client
+from algorithm_operator.kube.clock import Clock
 from algorithm_operator.kube.portforward import port_stream
 from algorithm_operator.kube.resources import DATASTORES, LEASES, PODS
 
@@ -32,16 +32,6 @@ log = logging.getLogger(__name__)
 KEEP_SECONDS = 300.0
 """How long a store Pod is kept after its last use."""
 _LOOK_SECONDS = 0.5
-
-
-class Clock(Protocol):
-    """The time."""
-
-    def now(self) -> datetime:
-        """The wall clock, in UTC."""
-
-    def monotonic(self) -> float:
-        """Seconds that never jump."""
 
 
 @dataclass(slots=True)

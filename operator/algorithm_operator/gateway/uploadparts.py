@@ -14,14 +14,16 @@ from contextlib import contextmanager, suppress
 from fastapi import APIRouter, Request, Response
 from sqlalchemy.orm import Session
 from starlette.requests import ClientDisconnect
+from starlette.types import Scope
 
 from algorithm_operator.gateway import presigned, uploadrows
-from algorithm_operator.gateway.context import Gateway
+from algorithm_operator.gateway.context import Gateway, Serving
 from algorithm_operator.gateway.database.models import Upload, UploadPart
 from algorithm_operator.gateway.errors import ApiError, forbidden, not_found, unavailable
 from algorithm_operator.gateway.storage import Store, Stored, StoreRefused, StoreUnavailable
 
 router = APIRouter()
+"""A part of that of uploads.py."""
 
 MAX_PART_BYTES = 5 << 30
 LIMIT_REACHED = "Upload limit reached"
@@ -29,17 +31,18 @@ _DRAINED = 64 << 20
 """gcapi sends parts of 32 MiB."""
 
 
-@router.put(uploadrows.UPLOADS + "{pk}/{multipart_id}/parts/{number}/", response_class=Response)
-async def put_part(request: Request, namespace: str, pk: str, multipart_id: str, number: str) -> Response:
+@router.put("/{pk}/{multipart_id}/parts/{number}/", response_class=Response)
+async def put_part(
+    request: Request, gateway: Serving, namespace: str, pk: str, multipart_id: str, number: str
+) -> Response:
     """Store a part of an upload. The URL comes from generate-presigned-urls and needs no token; a part that is sent
     again replaces the one before. The answer's ETag is what complete-multipart-upload asks for.
     """
-    gateway: Gateway = request.app.state.gateway
     key = presigned.signing_key(gateway.settings.signing_key)
     presigned.check(key, namespace, pk, multipart_id, number, request.query_params, gateway.now())
     body = _Body(request, _length(request))
     try:
-        etag = await _stored(gateway, namespace, pk, int(number), body)
+        etag = await _stored(gateway, request.scope, namespace, pk, int(number), body)
     except (ApiError, StoreUnavailable, StoreRefused):
         if body.cut_short:
             raise ApiError(400, {"detail": "The connection ended before the whole part had come."}) from None
@@ -48,8 +51,9 @@ async def put_part(request: Request, namespace: str, pk: str, multipart_id: str,
     return Response(headers={"ETag": f'"{etag}"'})
 
 
-async def _stored(gateway: Gateway, namespace: str, pk: str, number: int, body: _Body) -> str:
+async def _stored(gateway: Gateway, scope: Scope, namespace: str, pk: str, number: int, body: _Body) -> str:
     upload = await gateway.database.run(lambda session: _open(session, namespace, pk))
+    gateway.memory.places.take(scope, upload.username)
     with _reserved(gateway, upload, body.length) as arriving:
         await gateway.database.run(lambda session: _check_room(gateway, session, upload, number, arriving))
         store = await gateway.stores.store(namespace, upload.store)
@@ -104,6 +108,9 @@ def _check_room(gateway: Gateway, session: Session, upload: Upload, number: int,
         before.size if before else 0
     )
     if there + arriving > gateway.settings.upload_bytes_per_user:
+        raise forbidden(LIMIT_REACHED)
+    parts = uploadrows.unfinished_parts(session, upload.namespace, upload.username)
+    if before is None and parts >= uploadrows.MAX_PARTS_PER_USER:
         raise forbidden(LIMIT_REACHED)
 
 

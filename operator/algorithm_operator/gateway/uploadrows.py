@@ -14,15 +14,19 @@ from algorithm_operator.gateway import shapes
 from algorithm_operator.gateway.context import Caller
 from algorithm_operator.gateway.database.models import Upload, UploadPart
 from algorithm_operator.gateway.errors import ApiError, invalid, not_found
-from algorithm_operator.gateway.shapes import NamedPart, UploadStatus
+from algorithm_operator.gateway.requests import NamedPart
+from algorithm_operator.gateway.shapes import UploadStatus
 from algorithm_operator.gateway.storage import Store
 
 INITIALIZED: UploadStatus = "Initialized"
 COMPLETED: UploadStatus = "Completed"
 ABORTED: UploadStatus = "Aborted"
 
-UPLOADS = "/{namespace}/api/v1/uploads/"
 MAX_PARTS = 10_000
+MAX_PARTS_PER_USER = 50_000
+"""Of somebody's unfinished uploads in a namespace, as many as those may be: empty parts take no bytes, but rows."""
+ABORTED_PER_UNUSED = 10
+"""How many uploads somebody may have aborted lately, for each that they may have: these are rows as well."""
 _PK = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -68,10 +72,17 @@ def is_open(upload: Upload) -> bool:
     return upload.status == INITIALIZED and upload.path is None
 
 
-def unused(session: Session, namespace: str, username: str) -> int:
-    """How many uploads somebody has that nothing uses."""
-    of_somebody = select(func.count()).select_from(Upload).where(*_unused(namespace, username))
-    return session.scalars(of_somebody.where(Upload.status != ABORTED)).one()
+def is_full(session: Session, namespace: str, username: str, most: int) -> bool:
+    """Whether somebody has `most` uploads that nothing uses, or has aborted very many lately."""
+    mine = select(func.count()).select_from(Upload).where(*_unused(namespace, username))
+    there = session.scalars(mine.where(Upload.status != ABORTED)).one()
+    return there >= most or session.scalars(mine).one() >= most * (1 + ABORTED_PER_UNUSED)
+
+
+def unfinished_parts(session: Session, namespace: str, username: str) -> int:
+    """How many parts have arrived of somebody's uploads that are not complete."""
+    parts = select(func.count()).select_from(UploadPart).join(Upload, Upload.id == UploadPart.upload_id)
+    return session.scalars(parts.where(*_unused(namespace, username), Upload.status == INITIALIZED)).one()
 
 
 def unused_bytes(session: Session, namespace: str, username: str) -> int:

@@ -2,8 +2,20 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import quote
+from uuid import UUID
+
+from starlette.requests import Request
+
+from algorithm_operator.gateway.errors import ApiError
+
+API = "/{namespace}/api/v1"
+FILES = "/{namespace}/files"
+"""Where the routes of namespaces begin; a namespace is a tenant."""
+_HOST = re.compile(r"([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +28,7 @@ class Urls:
     @property
     def base(self) -> str:
         """What `gcapi.Client` is given as base_url."""
-        return f"{self.origin}/{self.namespace}/api/v1/"
+        return self.origin + API.format(namespace=self.namespace) + "/"
 
     def algorithm(self, pk: str) -> str:
         """An Algorithm; pk is its metadata.uid."""
@@ -52,23 +64,38 @@ class Urls:
 
     def image_file(self, pk: str, suffix: str) -> str:
         """The bytes of an image: `suffix` is .mha or .tif; the client names its file by what follows the last dot."""
-        return f"{self.origin}/{self.namespace}/files/images/{pk}/{pk}{suffix}"
+        return f"{self._files}images/{pk}/{pk}{suffix}"
 
     def job_file(self, pk: str, direction: str, slug: str, name: str) -> str:
         """A file of a job: `direction` is inputs or outputs, `name` ends with the real suffix."""
-        return f"{self.origin}/{self.namespace}/files/jobs/{pk}/{direction}/{slug}/{quote(name, safe='')}"
+        return f"{self._files}jobs/{pk}/{direction}/{slug}/{quote(name, safe='')}"
 
     def item_file(self, pk: str, slug: str, name: str) -> str:
         """A file value of an archive item."""
-        return f"{self.origin}/{self.namespace}/files/items/{pk}/{slug}/{quote(name, safe='')}"
+        return f"{self._files}items/{pk}/{slug}/{quote(name, safe='')}"
+
+    @property
+    def _files(self) -> str:
+        return self.origin + FILES.format(namespace=self.namespace) + "/"
 
 
-def pk_of(url: str, prefix: str) -> str | None:
-    """The pk in a URL of one of the lists above (`prefix`: the URL of an empty pk without its last slash), or None.
+def origin(request: Request) -> str:
+    """https://HOST[:PORT] as the client knows us: it follows URLs of that very host alone, and https alone."""
+    host = request.headers.get("host", "")
+    if len(host) > 255 or not _HOST.fullmatch(host):
+        raise ApiError(400, {"detail": "Invalid Host header"})
+    return f"https://{host}"
+
+
+def pk_in(url: str, url_of: Callable[[str], str]) -> str | None:
+    """The pk in a URL that `url_of` makes (a method of Urls), or None: what is not ours does not exist.
 
     Nothing is ever fetched from a URL that a request names: it is only taken apart.
     """
+    prefix = url_of("").removesuffix("/")
     if not url.startswith(prefix):
         return None
-    pk = url[len(prefix) :].strip("/")
-    return pk if pk and "/" not in pk else None
+    try:
+        return str(UUID(url.removeprefix(prefix).strip("/")))
+    except ValueError:
+        return None

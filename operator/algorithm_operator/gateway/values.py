@@ -11,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
-from uuid import UUID
 
 from algorithm_operator.api.kinds import PANIMG_KINDS
 from algorithm_operator.api.reasons import Reason, sentence
@@ -20,16 +19,15 @@ from algorithm_operator.contract.kinds import KINDS, Form, Kind, SuperKind
 from algorithm_operator.contract.places import check_paths
 from algorithm_operator.contract.plan import MAX_VALUES_BYTES, PlannedSocket
 from algorithm_operator.contract.values import JsonError, check_value, depth_problem, dump_json, parse_json
-from algorithm_operator.gateway import importing, uploads
-from algorithm_operator.gateway.catalogue import socket_shape
+from algorithm_operator.gateway import importing, uploaduse
 from algorithm_operator.gateway.context import Caller
 from algorithm_operator.gateway.database.models import UploadSession
-from algorithm_operator.gateway.errors import ApiError, invalid, refused
+from algorithm_operator.gateway.errors import NO_OBJECT, ApiError, invalid, refused
 from algorithm_operator.gateway.identity import Resource, Verb
-from algorithm_operator.gateway.shapes import PostedValue, SocketValue, ValueRequest
-from algorithm_operator.gateway.urls import Urls, pk_of
+from algorithm_operator.gateway.requests import ValueRequest
+from algorithm_operator.gateway.shapes import PostedValue
+from algorithm_operator.gateway.urls import Urls, pk_in
 
-NO_OBJECT = "Invalid hyperlink - Object does not exist."
 _NO_JSON = "Value must be valid JSON."
 _ONE_OF = "['image', 'value', 'file', 'user_upload', 'upload_session', ('image_name', 'user_uploads')]"
 
@@ -192,7 +190,7 @@ async def _check_files(caller: Caller, pks: tuple[str, ...]) -> None:
 
 async def _check_file(caller: Caller, given: Given, pk: str, used_by: str | None) -> None:
     url = caller.urls.upload(pk)
-    (row,) = await uploads.completed_uploads(caller, [url], used_by=used_by, field="user_upload")
+    (row,) = await uploaduse.completed_uploads(caller, [url], used_by=used_by, field="user_upload")
     if problem := check_paths(given.slug, [row.path or ""], KINDS[given.socket.kind]):
         raise invalid(user_upload=[problem.message])
 
@@ -208,18 +206,8 @@ def posted(caller: Caller, given: Given, pk: int) -> PostedValue:
     )
 
 
-def shown(
-    socket: PlannedSocket, pk: int, *, value: Any = None, file: str | None = None, image: str | None = None
-) -> SocketValue:
-    """A value in any other answer; `file` and `image` are URLs."""
-    shape = socket_shape(socket)
-    return SocketValue(socket=shape, interface=shape, value=value, file=file, image=image, pk=pk)
-
-
 def _pk(url: str, url_of: Callable[[str], str], field: str) -> str:
-    """The pk in a URL of ours. Raises ApiError: what is not ours does not exist."""
-    pk = pk_of(url, url_of("")[:-1])
-    try:
-        return str(UUID(pk or ""))
-    except ValueError:
-        raise invalid(**{field: [NO_OBJECT]}) from None
+    """The pk in a URL of ours. Raises ApiError."""
+    if (pk := pk_in(url, url_of)) is None:
+        raise invalid(**{field: [NO_OBJECT]})
+    return pk

@@ -8,8 +8,8 @@ import logging
 import random
 import re
 import time
-from collections.abc import Callable, Mapping
-from typing import Any, Literal, Self
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Literal, Self, TypeVar
 
 import aiohttp
 import orjson
@@ -19,13 +19,20 @@ from algorithm_operator.kube.connection import Connection
 from algorithm_operator.kube.resources import PODS, Body, Resource
 from algorithm_operator.kube.transport import Transport, WebSocket, decoded
 
+T = TypeVar("T")
 Bodies = list[Body]
+Kept = list[T]
 ContentType = Literal["merge", "json"]
 OnRequest = Callable[[str, int, float], None]
 """Told of every answer: verb, HTTP status (0: none), seconds."""
 
 log = logging.getLogger(__name__)
 
+JSON_LEVELS = 40_000
+"""`sys.setrecursionlimit` of every process that reads what tenants write: the API server stores JSON of 10,000 levels,
+and Python's own limit of 1,000 would let one object stop every watch and list."""
+MAX_PAGE_BYTES = 16 << 20
+"""Of a list. Where a page has more, smaller ones are asked for: what tenants write has up to 1.5 MiB an object."""
 MAX_TRIES = 5
 _BACKOFF_FIRST, _BACKOFF_MAX, _RETRY_AFTER_MAX = 0.25, 4.0, 30.0
 _METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
@@ -91,15 +98,33 @@ class Client:
 
         `metadata_only` asks for PartialObjectMetadata: apiVersion, kind and metadata alone.
         """
+
+        async def all_of(page: Bodies) -> Bodies:
+            return page
+
         query = {"labelSelector": label_selector, "fieldSelector": field_selector}
         headers = {"Accept": _METADATA_ONLY} if metadata_only else {}
-        for last in (False, True):
-            try:
-                return await self._pages(resource.path(namespace), query, headers, limit)
-            except errors.Gone:  # the continue token outlived its snapshot: once more from the start
-                if last:
-                    raise
-        raise AssertionError("unreachable")
+        return await self._listed(resource.path(namespace), query, headers, limit, all_of)
+
+    async def collect(
+        self,
+        resource: Resource,
+        namespace: str | None,
+        keep: Callable[[Body], T | None],
+        *,
+        field_selector: str = "",
+    ) -> Kept[T]:
+        """What `keep` makes of each object of a list; None leaves it out. It is called in a thread. One page of the
+        list is in memory at a time, however long it is.
+        """
+
+        async def kept(page: Bodies) -> Kept[T]:
+            return await asyncio.to_thread(
+                lambda: [found for each in page if (found := keep(each)) is not None]
+            )
+
+        query = {"fieldSelector": field_selector}
+        return (await self._listed(resource.path(namespace), query, {}, 500, kept))[0]
 
     async def create(self, resource: Resource, namespace: str | None, body: Body) -> Body:
         """Create; returns the object as stored. AlreadyExists if the name is taken."""
@@ -217,15 +242,41 @@ class Client:
 
     # --- below: one request, with its retries
 
+    async def _listed(
+        self,
+        path: str,
+        query: Mapping[str, str],
+        headers: Mapping[str, str],
+        limit: int,
+        take: Callable[[Bodies], Awaitable[Kept[T]]],
+    ) -> tuple[Kept[T], str]:
+        for last in (False, True):
+            try:
+                return await self._pages(path, query, headers, limit, take)
+            except errors.Gone:  # the continue token outlived its snapshot: once more from the start
+                if last:
+                    raise
+        raise AssertionError("unreachable")
+
     async def _pages(
-        self, path: str, query: Mapping[str, str], headers: Mapping[str, str], limit: int
-    ) -> tuple[Bodies, str]:
-        items: Bodies = []
+        self,
+        path: str,
+        query: Mapping[str, str],
+        headers: Mapping[str, str],
+        limit: int,
+        take: Callable[[Bodies], Awaitable[Kept[T]]],
+    ) -> tuple[Kept[T], str]:
+        items: Kept[T] = []
         token = ""
         while True:
-            paging = {"limit": str(limit), "continue": token}
-            page = await self._json("list", "GET", path, query={**query, **paging}, headers=headers)
-            items += page.get("items") or []
+            whole = {**query, "limit": str(limit), "continue": token}
+            most = MAX_PAGE_BYTES if limit > 1 else None
+            try:
+                page = await self._json("list", "GET", path, query=whole, headers=headers, most=most)
+            except _TooLongError:
+                limit //= 2
+                continue
+            items += await take(page.get("items") or [])
             token = page["metadata"].get("continue") or ""
             if not token:
                 return items, str(page["metadata"].get("resourceVersion", ""))
@@ -247,6 +298,7 @@ class Client:
         body: object = None,
         content_type: str = "application/json",
         repeatable: bool = True,
+        most: int | None = None,
     ) -> bytes:
         backoff = _BACKOFF_FIRST
         for attempt in range(1, MAX_TRIES + 1):
@@ -255,7 +307,7 @@ class Client:
             failure: errors.ApiError
             try:
                 status, retry_after, answer = await self._once(
-                    method, path, query, headers, body, content_type
+                    method, path, query, headers, body, content_type, most
                 )
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
                 status = 0
@@ -287,6 +339,7 @@ class Client:
         headers: Mapping[str, str] | None,
         body: object,
         content_type: str,
+        most: int | None,
     ) -> tuple[int, float | None, bytes]:
         sent = {"Accept": "application/json", **(headers or {})}
         if body is not None:
@@ -298,7 +351,21 @@ class Client:
             headers=sent,
             body=None if body is None else _encoded(body),
         ) as response:
-            return response.status, _retry_after(response.headers), await response.read()
+            answer = await (response.read() if most is None else _at_most(response, most))
+            return response.status, _retry_after(response.headers), answer
+
+
+class _TooLongError(Exception):
+    """An answer has more bytes than were asked for."""
+
+
+async def _at_most(response: aiohttp.ClientResponse, most: int) -> bytes:
+    answer = bytearray()
+    async for piece in response.content.iter_any():
+        answer += piece
+        if len(answer) > most:
+            raise _TooLongError
+    return bytes(answer)
 
 
 def _encoded(body: object) -> bytes:

@@ -169,11 +169,17 @@ COMMANDS = (
 )
 
 
-def test_no_service_account(cluster: Any) -> None:
+@pytest.mark.parametrize("form", Form)
+@pytest.mark.parametrize("role", [None, "mine-algorithm-operator-runner"])
+def test_no_service_account(cluster: Any, form: Form, role: str | None) -> None:
+    """The role is called after the Helm release; where nothing says so, the release is called as the chart is."""
     cluster.accounts.clear()
+    if role is not None:
+        cluster.maps["kube-public", "algorithm-operator-gateway"]["data"]["runnerRole"] = role
     with pytest.raises(CliError, match="There is no ServiceAccount gcapi in namespace imaging") as error:
-        token(cluster, wish())
-    assert str(error.value).endswith(COMMANDS)
+        token(cluster, wish(form=form))
+    commands = COMMANDS.replace("algorithm-operator-runner", role or "algorithm-operator-runner")
+    assert str(error.value).endswith(commands)
 
 
 def test_no_right(cluster: Any) -> None:

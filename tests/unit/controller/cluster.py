@@ -21,12 +21,13 @@ from algorithm_operator.api.job import TERMINAL
 from algorithm_operator.contract.plan import Target
 from algorithm_operator.controller.canary import Canary
 from algorithm_operator.controller.config import Settings, load
-from algorithm_operator.controller.context import Clock, Context, Key
+from algorithm_operator.controller.context import Context, Key
 from algorithm_operator.controller.metrics import Metrics
 from algorithm_operator.controller.reconcile import reconcile
 from algorithm_operator.controller.triggers import WATCHED, everything, keys_of
 from algorithm_operator.core import names
 from algorithm_operator.kube.client import Client, decode
+from algorithm_operator.kube.clock import Clock
 from algorithm_operator.kube.connection import Connection
 from algorithm_operator.kube.resources import (
     NODES,

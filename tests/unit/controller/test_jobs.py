@@ -17,11 +17,10 @@ from aiohttp import web
 from algorithm_operator.api.job import AlgorithmJobStatus
 from algorithm_operator.contract import frames
 from algorithm_operator.contract.values import MAX_DEPTH
-from algorithm_operator.controller.__main__ import JSON_LEVELS
 from algorithm_operator.controller.config import load
 from algorithm_operator.core import names
 from algorithm_operator.kube import client as client_module
-from algorithm_operator.kube.client import Client
+from algorithm_operator.kube.client import JSON_LEVELS, Client
 from algorithm_operator.kube.connection import Connection
 from algorithm_operator.kube.resources import (
     ALGORITHM_JOBS,

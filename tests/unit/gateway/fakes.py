@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -13,18 +13,16 @@ from typing import Any
 from urllib.parse import unquote
 
 import orjson
-from fastapi import APIRouter, FastAPI, Request, Response
-from fastapi.exceptions import RequestValidationError
+from fastapi import APIRouter, FastAPI, Request
 
-from algorithm_operator.gateway.answers import answer
+from algorithm_operator.gateway.app import make_app
 from algorithm_operator.gateway.context import Caller, Database, Gateway
-from algorithm_operator.gateway.errors import ApiError, unavailable
 from algorithm_operator.gateway.identity import Person, Resource, Rights, Verb
 from algorithm_operator.gateway.settings import Settings
 from algorithm_operator.gateway.storage import Reading, Stat, Stored, StoreRefused, StoreUnavailable
 from algorithm_operator.gateway.urls import Urls
 from algorithm_operator.kube import errors
-from algorithm_operator.kube.client import Bodies, Client, ContentType
+from algorithm_operator.kube.client import Bodies, Client, ContentType, Kept
 from algorithm_operator.kube.connection import Connection
 from algorithm_operator.kube.resources import Body
 from algorithm_operator.kube.resources import Resource as Kind
@@ -224,6 +222,12 @@ class FakeCluster(Client):
             found = [{"kind": "PartialObjectMetadata", "metadata": body["metadata"]} for body in found]
         return found, str(self._version)
 
+    async def collect(
+        self, resource: Kind, namespace: str | None, keep: Callable[[Body], Any], *, field_selector: str = ""
+    ) -> Kept[Any]:
+        found, _ = await self.list(resource, namespace, field_selector=field_selector)
+        return [kept for body in found if (kept := keep(body)) is not None]
+
     async def create(self, resource: Kind, namespace: str | None, body: Body) -> Body:
         name = body["metadata"]["name"]
         self._called("create", resource, name)
@@ -332,7 +336,7 @@ class Service:
 
     database: Database
     settings: Settings
-    routers: Iterable[APIRouter]
+    routers: Sequence[APIRouter]
     stores: MemoryStores = field(default_factory=MemoryStores)
     cluster: FakeCluster = field(default_factory=FakeCluster)
     authorizer: FakeAuthorizer = field(default_factory=FakeAuthorizer)
@@ -346,7 +350,7 @@ class Service:
         """As a new process on the same volume: nothing that was in memory is left."""
         self.gateway = FakeGateway(self.settings, self.cluster, self.database, self.stores)
         self.gateway.clocks.append(self.clock)
-        self.app = make_app(self, self.routers)
+        self.app = app_of(self, self.routers)
 
     @property
     def store(self) -> MemoryStore:
@@ -405,34 +409,13 @@ class FakeGateway(Gateway):
         return self.clocks[-1]()
 
 
-def make_app(service: Service, routers: Iterable[APIRouter]) -> FastAPI:
-    """An app of some of the gateway's routers, with the handlers that they rely on."""
-    app = FastAPI(redirect_slashes=False)
-    for router in routers:
-        app.include_router(router)
+def app_of(service: Service, routers: Sequence[APIRouter]) -> FastAPI:
+    """The gateway's app with some of its routers."""
 
     async def authenticate(request: Request) -> Caller:
         return service.caller(request.path_params["namespace"])
 
-    app.state.gateway = service.gateway
-    app.state.authenticate = authenticate
-    app.state.origin = lambda request: ORIGIN
-
-    @app.exception_handler(ApiError)
-    async def refused(request: Request, error: ApiError) -> Response:
-        response = answer(error.body, error.status)
-        response.headers.update(error.headers)
-        return response
-
-    @app.exception_handler(StoreUnavailable)
-    async def store_unavailable(request: Request, error: StoreUnavailable) -> Response:
-        return await refused(request, unavailable(error.sentence, error.retry_after))
-
-    @app.exception_handler(RequestValidationError)
-    async def malformed(request: Request, error: RequestValidationError) -> Response:
-        return answer({str(each["loc"][-1]): [each["msg"]] for each in error.errors()}, 400)
-
-    return app
+    return make_app(service.gateway, authenticate, routers)
 
 
 async def asgi(

@@ -29,7 +29,7 @@ async def upload(
     service: Service, filename: str = "a.mha", content: bytes = b"voxels", **changes: Any
 ) -> str:
     """The pk of a file that has arrived."""
-    pk = str(uuid4())
+    pk = str(changes.get("id") or uuid4())
     path = f"gateway/uploads/{pk}/{filename}"
     row = Upload(
         **{
@@ -47,14 +47,14 @@ async def upload(
             **changes,
         }
     )
-    service.stores.of(row.namespace, row.store).write(path, content)
+    service.stores.of(row.namespace, row.store).files[str(row.path)] = content
     await service.database.run(lambda session: session.add(row))
     return pk
 
 
 async def image(service: Service, content: bytes = b"voxels", **changes: Any) -> str:
     """The pk of an image that is there."""
-    pk = str(uuid4())
+    pk = str(changes.get("id") or uuid4())
     row = Image(
         **{
             "id": pk,

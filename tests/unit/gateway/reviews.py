@@ -27,13 +27,22 @@ class Reviewer:
     broken: int = 0
     """Answer with that HTTP status."""
     slow: float = 0.0
+    arrivals: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(0))
+    """One more with each request that has come."""
+    goes_on: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set unless a test holds all answers back."""
     connection: Connection = field(init=False)
     client: Client = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.goes_on.set()
 
     async def handle(self, request: web.Request) -> web.Response:
         spec = orjson.loads(await request.read())["spec"]
         self.asked.append((request.path, spec))
         await asyncio.sleep(self.slow)
+        self.arrivals.release()
+        await self.goes_on.wait()
         if self.broken:
             return status(
                 self.broken, "Broken", "the gateway cannot create reviews", headers={"Retry-After": "0"}

@@ -7,9 +7,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from algorithm_operator.contract.sockets import socket_pk
-from algorithm_operator.gateway.database.models import Image, Upload, UploadSession
+from algorithm_operator.gateway.database.models import UploadSession
 from algorithm_operator.kube.resources import ALGORITHM_JOBS, ALGORITHMS, Body
 from tests.unit.gateway.fakes import ALICE, NAMESPACE, ORIGIN, Service
+from tests.unit.gateway.imaging import VOLUME, image, upload, url
 
 NOW = datetime(2026, 11, 28, 12, 0, 0, tzinfo=UTC)
 DIGEST = "sha256:" + "a" * 64
@@ -17,14 +18,7 @@ ALGORITHM_UID = "6f1c2f0e-0a51-4d3c-8a2e-0c6a4f3d9b11"
 URL = f"{ORIGIN}/{NAMESPACE}/api/v1/"
 ALGORITHM_URL = f"{URL}algorithms/{ALGORITHM_UID}/"
 JOBS = "algorithms/jobs/"
-GEOMETRY = {
-    "size": [4, 3, 2],
-    "spacing": [1.0, 1.0, 2.0],
-    "origin": [0.0, 0.0, 0.0],
-    "direction": [1.0, 0, 0, 0, 1.0, 0, 0, 0, 1.0],
-    "pixelType": "uint8",
-    "components": 1,
-}
+GEOMETRY = {**VOLUME, "size": [4, 3, 2], "spacing": [1.0, 1.0, 2.0], "pixelType": "uint8"}
 INTERFACES: list[Body] = [
     {
         "name": "default",
@@ -215,41 +209,13 @@ def pk(number: int) -> str:
 
 async def add_upload(service: Service, number: int, filename: str, **changes: Any) -> str:
     """A completed upload; its URL."""
-    row = {
-        "id": pk(number),
-        "namespace": NAMESPACE,
-        "username": ALICE,
-        "filename": filename,
-        "multipart_id": "m",
-        "status": "Completed",
-        "created": NOW,
-        "store": "data",
-        "path": f"gateway/uploads/{pk(number)}/{filename}",
-        "size": 3,
-        "sha256": "0" * 64,
-        **changes,
-    }
-    service.store.write(str(row["path"]), b"abc")
-    await service.database.run(lambda session: session.add(Upload(**row)))
-    return f"{URL}uploads/{pk(number)}/"
+    return url("uploads", await upload(service, filename, b"abc", id=pk(number), created=NOW, **changes))
 
 
 async def add_image(service: Service, number: int, **changes: Any) -> str:
     """An image in the store; its URL."""
-    row = {
-        "id": pk(number),
-        "namespace": NAMESPACE,
-        "name": "t1.mha",
-        "store": "data",
-        "path": f"imports/i/{pk(number)}/{pk(number)}.mha",
-        "size": 3,
-        "sha256": "0" * 64,
-        "geometry": GEOMETRY,
-        "created": NOW,
-        **changes,
-    }
-    await service.database.run(lambda session: session.add(Image(**row)))
-    return f"{URL}cases/images/{pk(number)}/"
+    changes = {"name": "t1.mha", "path": f"imports/i/{pk(number)}/{pk(number)}.mha", **changes}
+    return url("cases/images", await image(service, b"abc", id=pk(number), created=NOW, **changes))
 
 
 async def add_session(service: Service, number: int, **changes: Any) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any
 
 from algorithm_operator.gateway.stores import Stores
 from algorithm_operator.kube.client import Client
+from algorithm_operator.kube.clock import Clock
 from tests.unit.kube.fake_api import FakeApi, served
 from tests.unit.kube.portforwards import Cluster, PortForwards
 from tests.unit.steps.storeserver import serving
@@ -22,7 +22,7 @@ PODS = f"/api/v1/namespaces/{NAMESPACE}/pods"
 LEASES = f"/apis/coordination.k8s.io/v1/namespaces/{NAMESPACE}/leases"
 
 
-class FakeClock:
+class FakeClock(Clock):
     """A time that tests set."""
 
     def __init__(self) -> None:
@@ -35,18 +35,6 @@ class FakeClock:
     def monotonic(self) -> float:
         """The same, as seconds."""
         return self.seconds
-
-
-class RealClock:
-    """The time."""
-
-    def now(self) -> datetime:
-        """The wall clock."""
-        return datetime.now(UTC)
-
-    def monotonic(self) -> float:
-        """Seconds that never jump."""
-        return time.monotonic()
 
 
 @dataclass

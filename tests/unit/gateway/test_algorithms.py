@@ -7,10 +7,14 @@ import pytest
 from fastapi import APIRouter
 
 from algorithm_operator.api.catalogue import CATALOGUE
+from algorithm_operator.api.interface import Interface, Socket
+from algorithm_operator.contract.plan import PlannedSocket
+from algorithm_operator.contract.sockets import planned_socket
 from algorithm_operator.gateway import algorithms, shapes, sockets
 from algorithm_operator.gateway.identity import Resource, Verb
 from algorithm_operator.gateway.jobids import algorithm_image_pk
 from algorithm_operator.gateway.values import value_problem
+from algorithm_operator.kube.resources import ALGORITHM_JOBS
 from tests.unit.gateway.fakes import Service
 from tests.unit.gateway.running import (
     ALGORITHM_UID,
@@ -134,9 +138,11 @@ async def test_an_image_of_earlier(service: Service) -> None:
     earlier = algorithm_image_pk(ALGORITHM_UID, "sha256:" + "9" * 64)
     told = (await service.get(f"algorithms/images/{earlier}/")).json()
     assert (told["pk"], told["import_status"]) == (earlier, "Completed")
-    service.authorizer.denied = {(Verb.GET, Resource.JOBS)}
-    assert (await service.get(f"algorithms/images/{earlier}/")).status == 404
     assert (await service.get(f"algorithms/images/{pk(1)}/")).status == 404
+    service.authorizer.denied = {(Verb.LIST, Resource.JOBS)}
+    service.cluster.calls.clear()
+    assert (await service.get(f"algorithms/images/{earlier}/")).status == 404
+    assert ("list", ALGORITHM_JOBS.plural, "") not in service.cluster.calls, "strangers make no work"
 
 
 async def test_rights(service: Service) -> None:
@@ -187,11 +193,17 @@ async def test_the_eldest_says_what_a_socket_is(service: Service) -> None:
     assert told["title"] == "T1 MRI"
 
 
-def test_value_problem_leaves_slow_schemas_to_the_job() -> None:
-    from algorithm_operator.api.interface import Interface, Socket
-    from algorithm_operator.contract.sockets import planned_socket
+def planned(**socket: Any) -> PlannedSocket:
+    made = Socket.model_validate({"slug": "a", **socket})
+    return planned_socket(made, "n", Interface(inputs=[made], outputs=[made]))
 
-    slow = Socket.model_validate({"slug": "a", "kind": "String", "schema": {"pattern": "^(a+)+$"}})
-    planned = planned_socket(slow, "n", Interface(inputs=[slow], outputs=[slow]))
-    assert value_problem(planned, "a" * 64 + "b") is None
-    assert value_problem(planned, 1) is not None
+
+def test_value_problem_leaves_slow_schemas_to_the_job() -> None:
+    slow = planned(kind="String", schema={"pattern": "^(a+)+$"})
+    assert value_problem(slow, "a" * 64 + "b") is None
+    assert value_problem(slow, 1) is not None
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("-inf"), "\ud800"], ids=repr)
+def test_value_problem_of_what_no_json_can_say(value: Any) -> None:
+    assert value_problem(planned(kind="Anything"), [value]) == "Value must be valid JSON."

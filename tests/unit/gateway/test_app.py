@@ -3,7 +3,9 @@
 import asyncio
 import logging
 import re
+import sys
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,21 +17,23 @@ from hypothesis import strategies as st
 from sqlalchemy.exc import OperationalError
 from starlette.responses import StreamingResponse
 
-from algorithm_operator.gateway import health
+from algorithm_operator.gateway import health, schema
 from algorithm_operator.gateway.answers import Windowed, answer
 from algorithm_operator.gateway.app import make_app
 from algorithm_operator.gateway.authentication import NO_TOKEN, bearer
 from algorithm_operator.gateway.bounds import Limits
 from algorithm_operator.gateway.context import Caller, Calling, Gateway
-from algorithm_operator.gateway.envelope import _BrokenError
+from algorithm_operator.gateway.envelope import CutShort
 from algorithm_operator.gateway.errors import refused
 from algorithm_operator.gateway.handlers import MAX_INDEX, of_validation
 from algorithm_operator.gateway.identity import Person, Rights
+from algorithm_operator.gateway.requests import JobRequest
 from algorithm_operator.gateway.settings import Settings
-from algorithm_operator.gateway.shapes import Job, JobRequest
+from algorithm_operator.gateway.shapes import Job
 from algorithm_operator.gateway.storage import StoreRefused, StoreUnavailable
 from algorithm_operator.gateway.urls import Urls
 from algorithm_operator.kube import errors as kube
+from algorithm_operator.kube.client import JSON_LEVELS
 from tests.unit.gateway.fakes import Answer, FakeAuthorizer, FakeCluster, MemoryStores, asgi
 
 SECRET = "eyJ-the-token"
@@ -129,7 +133,6 @@ class Service:
         self.cluster, self.tables = Readable(), Tables()
         self.gateway = Gateway(Settings(), self.cluster, self.tables, MemoryStores())
         self.app = make_app(self.gateway, person, [router], Limits(json_bytes=200_000, small_bytes=1000))
-        self.app.state.gateway = self.gateway
 
     async def ask(
         self, method: str, path: str, body: bytes | Any = b"", token: str | None = SECRET, **headers: str
@@ -185,6 +188,9 @@ async def test_no_token(service: Service) -> None:
     assert found.headers["www-authenticate"] == "Bearer"
 
 
+DEEP = b'{"algorithm": "a", "inputs": [{"value": ' + b"[" * 9000 + b"]" * 9000 + b"}]}"
+
+
 @pytest.mark.parametrize(
     ("body", "expected"),
     [
@@ -194,6 +200,10 @@ async def test_no_token(service: Service) -> None:
         (b'{"algorithm": NaN, "inputs": []}', "JSON parse error - "),
         (b'{"algorithm": "a", "inputs": [{"value": -Infinity}]}', "JSON parse error - "),
         (b'{"algorithm": "a", "inputs": [{"value": "\\ud800"}]}', "JSON parse error - "),
+        (b'{"algorithm": "\xed\xa0\x80", "inputs": []}', "JSON parse error - "),
+        ('{"algorithm": "\\ud800", "inputs": []}'.encode("utf-16"), "JSON parse error - "),
+        ('{"algorithm": "\\ud800", "inputs": []}'.encode("utf-16-le"), "JSON parse error - "),
+        (DEEP, "JSON parse error - "),
         (b"[" * 100_000, "There was an error parsing the body"),
         ([], {"non_field_errors": ["Invalid data. Expected a dictionary, but got list."]}),
         (b"1", {"non_field_errors": ["Invalid data. Expected a dictionary, but got int."]}),
@@ -218,11 +228,16 @@ async def test_no_token(service: Service) -> None:
         }),
     ],
     ids=[
-        "empty", "cut off", "no UTF-8", "NaN", "Infinity", "lone surrogate", "deep", "list", "number", "fields missing",
+        "empty", "cut off", "no UTF-8", "NaN", "Infinity", "lone surrogate", "a surrogate as bytes", "UTF-16",
+        "UTF-16 without a mark", "more levels than we keep", "deep", "list", "number", "fields missing",
         "null and text", "no text", "in lists", "too many",
     ],
 )  # fmt: skip
-async def test_bodies_that_are_wrong(service: Service, body: Any, expected: Any) -> None:
+async def test_bodies_that_are_wrong(
+    service: Service, request: pytest.FixtureRequest, body: Any, expected: Any
+) -> None:
+    request.addfinalizer(partial(sys.setrecursionlimit, sys.getrecursionlimit()))
+    sys.setrecursionlimit(JSON_LEVELS)
     found = await service.ask("POST", f"{BASE}/algorithms/jobs/", body)
     assert found.status == 400
     if isinstance(expected, dict):
@@ -306,7 +321,7 @@ async def test_a_defect_is_found_in_the_log(service: Service, log: pytest.LogCap
 
 
 async def test_half_an_answer_does_not_look_whole(service: Service, log: pytest.LogCaptureFixture) -> None:
-    with pytest.raises(_BrokenError):
+    with pytest.raises(CutShort):
         await service.ask("GET", "/imaging/files/x")
     assert [record.levelname for record in log.records if record.name.endswith("envelope")] == [
         "ERROR",
@@ -356,6 +371,19 @@ async def test_the_document(service: Service) -> None:
             assert named <= {each["name"] for each in operation["parameters"]}, path
     references = set(re.findall(r"#/components/schemas/(\w+)", orjson.dumps(found).decode()))
     assert references <= set(found["components"]["schemas"])
+
+
+async def test_the_document_says_what_every_route_is_for() -> None:
+    app = make_app(Gateway(Settings(), Readable(), Tables(), MemoryStores()), person)
+    document = schema.document(app)
+    described = {each["name"] for each in document["tags"]}
+    operations = [each for operations in document["paths"].values() for each in operations.values()]
+    for each in operations:
+        assert len(each["tags"]) == 1, each
+        assert each["description"], each
+    assert {each["tags"][0] for each in operations} == described
+    for unique in ("summary", "operationId"):
+        assert len({each[unique] for each in operations}) == len(operations)
 
 
 async def test_probes(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,13 +5,14 @@ from typing import Any
 import pytest
 from fastapi import APIRouter
 
-from algorithm_operator.gateway import archiveitems, archives, sessions
+from algorithm_operator.gateway import archiveitems, archivelimits, archives, sessions
 from algorithm_operator.gateway.database.models import Upload
 from algorithm_operator.gateway.importing import refresh_all
 from algorithm_operator.gateway.shapes import Archive, ArchiveItem, ArchiveItemPosted
 from algorithm_operator.kube.resources import Body
 from tests.unit.gateway.fakes import Service
 from tests.unit.gateway.imaging import ended, image, later, upload, url
+from tests.unit.gateway.running import given
 
 LIKELIHOOD, CT, VIDEO = "prostate-cancer-likelihood", "ct-image", "endoscopic-robotic-surgery-video"
 """A float, an image and a file, of the common sockets."""
@@ -43,12 +44,6 @@ async def an_item(service: Service, archive: Body | None = None, **more: Any) ->
     ArchiveItemPosted.model_validate(answer.json())
     pk: str = answer.json()["pk"]
     return pk
-
-
-def value(slug: str, **given: Any) -> Body:
-    """A value as the client sends it: with all keys."""
-    keys = ("value", "file", "image", "upload_session", "user_upload", "user_uploads", "image_name")
-    return {"interface": slug, **dict.fromkeys(keys), **given}
 
 
 async def patched(service: Service, pk: str, *values: Body, **more: Any) -> Body:
@@ -140,9 +135,9 @@ async def test_an_item_is_made_empty_and_then_gets_values(gateway: Service) -> N
     body = await patched(
         gateway,
         pk,
-        value(LIKELIHOOD, value=0.5),
-        value(CT, image=url("cases/images", ct)),
-        value(VIDEO, user_upload=url("uploads", video)),
+        given(LIKELIHOOD, value=0.5),
+        given(CT, image=url("cases/images", ct)),
+        given(VIDEO, user_upload=url("uploads", video)),
     )
     assert {each["interface"] for each in body["values"]} == {LIKELIHOOD, CT, VIDEO}
     assert await contents(gateway, pk) == {
@@ -159,8 +154,8 @@ async def test_an_item_is_made_empty_and_then_gets_values(gateway: Service) -> N
 async def test_a_patch_replaces_the_values_of_the_sockets_that_it_names_alone(gateway: Service) -> None:
     pk = await an_item(gateway, title="Case 1")
     ct = await image(gateway)
-    await patched(gateway, pk, value(LIKELIHOOD, value=0.5), value(CT, image=url("cases/images", ct)))
-    await patched(gateway, pk, value(LIKELIHOOD, value=0.25))
+    await patched(gateway, pk, given(LIKELIHOOD, value=0.5), given(CT, image=url("cases/images", ct)))
+    await patched(gateway, pk, given(LIKELIHOOD, value=0.25))
     assert await contents(gateway, pk) == {LIKELIHOOD: 0.25, CT: url("cases/images", ct)}
     await patched(gateway, pk, title="Case one")
     assert await contents(gateway, pk) == {LIKELIHOOD: 0.25, CT: url("cases/images", ct)}
@@ -173,9 +168,9 @@ async def test_a_patch_replaces_the_values_of_the_sockets_that_it_names_alone(ga
 async def test_a_file_that_was_replaced_is_used_no_more(gateway: Service) -> None:
     pk = await an_item(gateway)
     first, second = await upload(gateway, "1.mp4"), await upload(gateway, "2.mp4")
-    await patched(gateway, pk, value(VIDEO, user_upload=url("uploads", first)))
-    await patched(gateway, pk, value(VIDEO, user_upload=url("uploads", first)))  # the client asks again
-    await patched(gateway, pk, value(VIDEO, user_upload=url("uploads", second)))
+    await patched(gateway, pk, given(VIDEO, user_upload=url("uploads", first)))
+    await patched(gateway, pk, given(VIDEO, user_upload=url("uploads", first)))  # the client asks again
+    await patched(gateway, pk, given(VIDEO, user_upload=url("uploads", second)))
     used = await gateway.database.run(
         lambda session: [session.get_one(Upload, each).used_by for each in (first, second)]
     )
@@ -185,7 +180,7 @@ async def test_a_file_that_was_replaced_is_used_no_more(gateway: Service) -> Non
 async def test_new_files_become_an_image(gateway: Service) -> None:
     pk = await an_item(gateway)
     files = [url("uploads", await upload(gateway, name)) for name in ("0.dcm", "1.dcm")]
-    await patched(gateway, pk, value(CT, user_uploads=files))
+    await patched(gateway, pk, given(CT, user_uploads=files))
     assert await contents(gateway, pk) == {CT: None}
     (key,) = [each for each in gateway.cluster.objects if each[0] == "imageimports"]
     uid = ended(gateway, key[2].removeprefix("gcapi-"))
@@ -201,7 +196,7 @@ async def test_a_session_of_its_own_gives_the_image(gateway: Service, when: str)
     uid = ""
     if when == "before":
         uid = ended(gateway, session["pk"])
-    await patched(gateway, pk, value(CT, upload_session=session["api_url"]))
+    await patched(gateway, pk, given(CT, upload_session=session["api_url"]))
     if when == "after":
         uid = ended(gateway, session["pk"])
     await refresh_all(gateway.gateway)
@@ -217,7 +212,7 @@ async def test_a_session_that_failed_gives_its_reason(gateway: Service, known: b
     if known:
         await refresh_all(gateway.gateway)
     answer = await gateway.patch(
-        f"archives/items/{pk}/", {"values": [value(CT, upload_session=session["api_url"])]}
+        f"archives/items/{pk}/", {"values": [given(CT, upload_session=session["api_url"])]}
     )
     assert answer.status == 400
     assert "No pixels." in answer.json()["values"][0]["upload_session"][0]
@@ -227,23 +222,23 @@ async def test_a_session_that_failed_gives_its_reason(gateway: Service, known: b
 @pytest.mark.parametrize(
     ("values", "problems"),
     [
-        ([value(LIKELIHOOD, value="much")], [{"value": "JSON does not fulfill schema"}]),
+        ([given(LIKELIHOOD, value="much")], [{"value": "JSON does not fulfill schema"}]),
         (
-            [value(LIKELIHOOD, value=1.0), value(LIKELIHOOD, value=2.0)],
+            [given(LIKELIHOOD, value=1.0), given(LIKELIHOOD, value=2.0)],
             [{}, {"non_field_errors": "This socket is named twice"}],
         ),
         (
-            [value(LIKELIHOOD, value=1.0), value("nothing", value=1)],
+            [given(LIKELIHOOD, value=1.0), given("nothing", value=1)],
             [{}, {"interface": "Object with slug=nothing does not exist."}],
         ),
         ([{"value": 1}], [{"interface": "This field is required."}]),
         (
-            [value(CT, image="https://gateway.test/imaging/api/v1/cases/images/nothing/")],
+            [given(CT, image="https://gateway.test/imaging/api/v1/cases/images/nothing/")],
             [{"image": "Invalid hyperlink - Object does not exist."}],
         ),
-        ([value(VIDEO)], [{"non_field_errors": "user_upload or file is required for interface kind MP4"}]),
+        ([given(VIDEO)], [{"non_field_errors": "user_upload or file is required for interface kind MP4"}]),
         (
-            [value(LIKELIHOOD, value=1.0), value(VIDEO, user_upload="UPLOAD"), value(CT, value=1)],
+            [given(LIKELIHOOD, value=1.0), given(VIDEO, user_upload="UPLOAD"), given(CT, value=1)],
             [{}, {}, {"non_field_errors": "upload_session, user_uploads or image are required"}],
         ),
     ],
@@ -272,7 +267,7 @@ async def test_all_values_are_put_or_none(
 
 async def test_a_file_that_something_else_uses(gateway: Service) -> None:
     first, second = await an_item(gateway), await an_item(gateway, await an_archive(gateway, "More"))
-    file = value(VIDEO, user_upload=url("uploads", await upload(gateway, "film.mp4")))
+    file = given(VIDEO, user_upload=url("uploads", await upload(gateway, "film.mp4")))
     await patched(gateway, first, file)
     answer = await gateway.patch(f"archives/items/{second}/", {"values": [file]})
     assert answer.status == 400
@@ -282,7 +277,7 @@ async def test_a_file_that_something_else_uses(gateway: Service) -> None:
 async def test_a_null_is_no_value(gateway: Service) -> None:
     """`value` is required of values: a null is none, as at Grand Challenge."""
     pk = await an_item(gateway)
-    answer = await gateway.patch(f"archives/items/{pk}/", {"values": [value(LIKELIHOOD, value=None)]})
+    answer = await gateway.patch(f"archives/items/{pk}/", {"values": [given(LIKELIHOOD, value=None)]})
     assert answer.status == 400
     assert answer.json() == {"values": [{"non_field_errors": ["value is required for interface kind FLT"]}]}
 
@@ -294,7 +289,7 @@ async def test_lists_are_of_an_archive_and_in_pages(gateway: Service) -> None:
         later(gateway, seconds=number)
         pks.append(await an_item(gateway, one))
     other = await an_item(gateway, two)
-    await patched(gateway, pks[1], value(LIKELIHOOD, value=0.5))
+    await patched(gateway, pks[1], given(LIKELIHOOD, value=0.5))
     page = (await gateway.get(f"archives/items/?archive={one['pk']}&limit=2")).json()
     assert ([each["pk"] for each in page["results"]], page["count"]) == (pks[:2], 3)
     assert page["results"][1]["values"][0]["value"] == 0.5
@@ -314,7 +309,7 @@ async def test_lists_are_of_an_archive_and_in_pages(gateway: Service) -> None:
             {"archive": ["Invalid hyperlink - Object does not exist."]},
         ),
         (
-            {"archive": "ARCHIVE", "values": [value(LIKELIHOOD, value=1.0)]},
+            {"archive": "ARCHIVE", "values": [given(LIKELIHOOD, value=1.0)]},
             {"non_field_errors": ["Values can only be added via update"]},
         ),
         ({"archive": "ARCHIVE", "title": "\0"}, {"title": ["Control characters are not allowed."]}),
@@ -369,3 +364,50 @@ async def test_who_may_not_list_sees_an_empty_list(gateway: Service, path: str) 
     await an_item(gateway)
     gateway.authorizer.denied = {("list", "archives")}
     assert (await gateway.get(path)).json() == {"count": 0, "next": None, "previous": None, "results": []}
+
+
+# --- what a namespace may have
+
+
+async def test_how_many_archives_and_items(gateway: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archivelimits, "MAX_ARCHIVES", 2)
+    monkeypatch.setattr(archivelimits, "MAX_ITEMS", 3)
+    one, two = await an_archive(gateway), await an_archive(gateway, "More")
+    answer = await gateway.post("archives/", {"title": "One more"})
+    assert answer.status == 400
+    assert "may have 2 archives" in answer.json()["non_field_errors"][0]
+    for archive in (one, one, two):
+        await an_item(gateway, archive)
+    answer = await gateway.post("archives/items/", {"archive": one["api_url"], "values": []})
+    assert answer.status == 400
+    assert "may have 3 items" in answer.json()["non_field_errors"][0]
+    files = {"uploads": [url("uploads", await upload(gateway))], "archive": one["slug"]}
+    assert (await gateway.post("cases/upload-sessions/", files)).json() == answer.json()
+    elsewhere = await gateway.post("/elsewhere/api/v1/archives/", {"title": "One more"})
+    assert elsewhere.status == 201, "each namespace has room of its own"
+
+
+async def test_how_large_the_values_of_a_namespace_are(
+    gateway: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archivelimits, "MAX_BYTES", 10)
+    one, two = await an_item(gateway), await an_item(gateway, await an_archive(gateway, "More"))
+    await patched(gateway, one, given(LIKELIHOOD, value=0.125))  # 5 bytes
+    video = await upload(gateway, "v.mp4")
+    both = [given(LIKELIHOOD, value=0.1234), given(VIDEO, user_upload=url("uploads", video))]
+    answer = await gateway.patch(f"archives/items/{two}/", {"values": both})
+    assert answer.status == 400
+    assert "values of 10 bytes together" in answer.json()["non_field_errors"][0]
+    assert (await read(gateway, two))["values"] == []
+    await patched(gateway, two, given(LIKELIHOOD, value=0.25), both[1])
+
+
+async def test_a_page_has_a_size(gateway: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archivelimits, "MAX_PAGE_BYTES", 8)
+    archive = await an_archive(gateway)
+    for _ in range(3):
+        await patched(gateway, await an_item(gateway, archive), given(LIKELIHOOD, value=0.25))
+    answer = await gateway.get("archives/items/")
+    assert answer.status == 400
+    assert "ask for fewer items at once" in answer.json()["detail"]
+    assert len((await gateway.get("archives/items/?limit=2")).json()["results"]) == 2

@@ -12,12 +12,13 @@ import pytest
 from fastapi import Request
 
 from algorithm_operator.gateway import authentication, authorization
-from algorithm_operator.gateway.authentication import Authentication, bearer, origin, seconds_left
+from algorithm_operator.gateway.authentication import Authentication, bearer, seconds_left
 from algorithm_operator.gateway.authorization import Reviews
 from algorithm_operator.gateway.context import Gateway
 from algorithm_operator.gateway.errors import ApiError
 from algorithm_operator.gateway.identity import Person, Resource, Verb
 from algorithm_operator.gateway.settings import Settings
+from algorithm_operator.gateway.urls import origin
 from tests.unit.gateway.reviews import ACCESS, TOKENS, Reviewer, known, reviewer
 
 
@@ -263,10 +264,14 @@ async def test_an_api_server_that_hangs(
 async def test_wrong_tokens_leave_room_for_other_requests(
     authenticate: Authentication, cluster: Reviewer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cluster.slow = 0.2
+    cluster.goes_on.clear()
     guesses = [asyncio.create_task(refusal(authenticate, request(f"Bearer x{n}"))) for n in range(60)]
+    async with asyncio.timeout(10):
+        for _ in range(authentication.REVIEWS_AT_ONCE):
+            await cluster.arrivals.acquire()
     await asyncio.sleep(0.1)
     assert cluster.count(TOKENS) == authentication.REVIEWS_AT_ONCE
+    cluster.goes_on.set()
     assert {error.status for error in await asyncio.gather(*guesses)} == {401}
 
 

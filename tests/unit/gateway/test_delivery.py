@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from starlette.datastructures import Headers
 
 from algorithm_operator.gateway import delivery
-from algorithm_operator.gateway.delivery import Broken, Delivery, Span, StoredFile, attachment, span
+from algorithm_operator.gateway.delivery import Delivery, Span, StoredFile, attachment, span
+from algorithm_operator.gateway.envelope import CutShort
 from algorithm_operator.gateway.errors import ApiError
 from algorithm_operator.gateway.storage import Reading, StoreUnavailable
 from tests.unit.gateway.fakes import NAMESPACE, PIECE, HungUp, MemoryReading, MemoryStore, Service
@@ -201,7 +202,7 @@ async def received(served: Service) -> tuple[bytes, bool]:
 
     try:
         await served.get("/file", on_piece=take)
-    except Broken:
+    except CutShort:
         return bytes(pieces), False
     return bytes(pieces), True
 

@@ -230,8 +230,8 @@ async def test_what_is_no_file_of_the_job(job: Service, rest: tuple[str, ...]) -
     assert (await job.get(path("jobs", PK, *rest))).status == 404
 
 
-async def test_other_directions_are_refused(job: Service) -> None:
-    assert (await job.get(path("jobs", PK, "logs", "table", "table.csv"))).status == 400
+async def test_there_are_no_other_directions(job: Service) -> None:
+    assert (await job.get(path("jobs", PK, "logs", "table", "table.csv"))).status == 404
 
 
 async def test_a_job_that_a_later_version_wrote_has_no_files_here(job: Service) -> None:

@@ -392,10 +392,9 @@ async def test_an_import_that_has_failed(service: Service, clock: Clock, by: str
 @pytest.mark.parametrize(
     ("value", "said"),
     [
-        pytest.param("NaN", "Value must be valid JSON.", id="NaN"),
-        pytest.param('"\\ud800"', "Value must be valid JSON.", id="half of a surrogate pair"),
         pytest.param("1" * 30, "more than 64 bits", id="a huge whole number"),
         pytest.param("[" * 250 + "]" * 250, "nested deeper than 200 levels", id="deep"),
+        pytest.param("[" * 900 + "]" * 900, "nested deeper than 200 levels", id="deeper"),
         pytest.param('"' + "x" * 140_000 + '"', "140002 bytes, more than 131072", id="large"),
     ],
 )
@@ -554,8 +553,7 @@ async def test_an_answer_of_the_cluster_that_was_lost(service: Service, clock: C
         raise errors.Unreachable(0, "Unreachable", "timed out")
 
     service.cluster.create = lost  # type: ignore[method-assign, assignment]
-    with pytest.raises(errors.Unreachable):
-        await post(service, *TEXT)
+    assert (await post(service, *TEXT)).status == 503
     answer = await post(service, *TEXT)
     assert answer.status == 201
     assert [each["metadata"]["labels"][LABEL_PK] for each in jobs_of(service)] == [answer.json()["pk"]]
@@ -567,8 +565,7 @@ async def test_the_gateway_dies_before_it_creates(service: Service, clock: Clock
     values = given("t1-mri", user_uploads=urls), SMOOTHING
     put(service, algorithm(limits={"jobsPerUser": {"count": 1, "period": "1h"}}))
     service.cluster.before = failing("create", errors.Unreachable(0, "Unreachable", "no route"))
-    with pytest.raises(errors.Unreachable):
-        await post(service, *values)
+    assert (await post(service, *values)).status == 503
     service.restart()
     clock.move(seconds=50)
     answer = await post(service, *values)

@@ -23,6 +23,7 @@ from algorithm_operator.gateway.bounds import Limits
 from algorithm_operator.gateway.context import Caller, Calling, Gateway
 from algorithm_operator.gateway.errors import unauthenticated
 from algorithm_operator.gateway.identity import Person, Rights
+from algorithm_operator.gateway.memory import Memory, Places
 from algorithm_operator.gateway.server import Patience, Server
 from algorithm_operator.gateway.settings import Settings
 from algorithm_operator.gateway.storage import StoreUnavailable
@@ -108,16 +109,19 @@ class Running:
 
 @asynccontextmanager
 async def running(
-    patience: Patience = SHORT, limits: Limits = LIMITS, tls: ssl.SSLContext | None = None
+    patience: Patience = SHORT, limits: Limits = LIMITS, tls: ssl.SSLContext | None = None, places: int = 128
 ) -> AsyncIterator[Running]:
     made = Running()
     async with Client(Connection(server="http://127.0.0.1:1")) as cluster:
-        gateway = Gateway(Settings(), cluster, None, MemoryStores())  # type: ignore[arg-type]
+        memory = Memory(places=Places(places))
+        gateway = Gateway(Settings(), cluster, None, MemoryStores(), memory)  # type: ignore[arg-type]
 
         async def person(request: Request) -> Caller:
-            if request.headers.get("authorization") != "Bearer good":
+            people = {"Bearer good": "alice", "Bearer bob": "bob"}
+            username = people.get(request.headers.get("authorization", ""))
+            if username is None:
                 raise unauthenticated("no")
-            rights = Rights(Person("alice"), "imaging", FakeAuthorizer())
+            rights = Rights(Person(username), "imaging", FakeAuthorizer())
             return Caller(gateway, rights, Urls("https://gw", "imaging"))
 
         app = make_app(gateway, person, [made.router], limits)
@@ -274,13 +278,45 @@ async def test_a_huge_body_is_refused_and_not_kept(server: Running, chunked: boo
 
 
 @pytest.mark.parametrize("token", ["good", "bad"])
-async def test_a_large_body_is_read_for_those_who_are_known(server: Running, token: str) -> None:
+async def test_a_body_is_read_for_those_who_are_known(server: Running, token: str) -> None:
     async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {token}"}) as session:
-        for size, status in ((100, 401), (8192, 401), (512 << 10, 401), (2 * MIB, 413)):
+        for size, status in ((100, 201), (8192, 201), (512 << 10, 201), (2 * MIB, 413)):
             body = {"x" * size: 1}
             async with session.post(f"{server.url}{BASE}/uploads/", json=body) as found:
-                assert found.status == (201 if token == "good" and size < MIB else status)
+                assert found.status == (status if token == "good" else 401)
                 assert found.headers["Content-Type"] == "application/json"
+
+
+@pytest.mark.parametrize("length", ["Content-Length: 100", "Transfer-Encoding: chunked"])
+async def test_a_stranger_holds_no_place_with_a_slow_body(server: Running, length: str) -> None:
+    reader, writer = await server.connect()
+    head = f"POST {BASE}/uploads/ HTTP/1.1\r\nHost: gw\r\nContent-Type: application/json\r\n{length}\r\n\r\n"
+    writer.write(head.encode())
+    async with asyncio.timeout(LIMITS.stall_seconds / 2):
+        assert (await reader.readuntil(b"}")).startswith(b"HTTP/1.1 401 ")
+    writer.close()
+
+
+async def test_nobody_takes_all_places() -> None:
+    head = ("Content-Type: application/json", "Content-Length: 100")
+    async with (
+        running(places=2) as server,
+        aiohttp.ClientSession(headers={"Authorization": "Bearer good"}) as session,
+    ):
+        slow = [await server.say(f"POST {BASE}/uploads/ HTTP/1.1", *head, body=b"{") for _ in range(2)]
+        await asyncio.sleep(0.1)
+        async with session.post(f"{server.url}{BASE}/uploads/", json={}) as found:
+            assert (found.status, found.headers["Retry-After"]) == (503, "2")
+            assert "2 requests open" in (await found.json())["detail"]
+        async with session.post(
+            f"{server.url}{BASE}/uploads/", json={}, headers={"Authorization": "Bearer bob"}
+        ) as found:
+            assert found.status == 201
+        for reader, writer in slow:
+            await ends_after(reader)  # 408
+            writer.close()
+        async with session.post(f"{server.url}{BASE}/uploads/", json={}) as found:
+            assert found.status == 201
 
 
 async def test_few_large_bodies_at_a_time(server: Running) -> None:

@@ -5,6 +5,7 @@ import hashlib
 import logging
 import tracemalloc
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ from typing import Any
 import pytest
 from fastapi import APIRouter
 
-from algorithm_operator.gateway import uploads
+from algorithm_operator.gateway import uploadrows, uploads, uploaduse
+from algorithm_operator.gateway.memory import Places
 from algorithm_operator.gateway.settings import Settings
 from algorithm_operator.gateway.storage import Stored, StoreUnavailable
 from tests.unit.gateway import fakes
@@ -148,7 +150,7 @@ async def test_an_upload_that_takes_no_more(service: Service, state: str) -> Non
         case "swept":
             service.clock = lambda: datetime.now(UTC) + timedelta(seconds=86401)
             service.restart()
-            await uploads.sweep(service.gateway)
+            await uploaduse.sweep(service.gateway)
             service.clock = lambda: datetime.now(UTC)
             service.restart()
     before = dict(service.store.files)
@@ -293,6 +295,42 @@ async def test_beyond_the_limit_at_the_same_time(service: Service) -> None:
     left = 3 - len(service.store.files)
     again = [await service.request("PUT", url, body=b"x" * 30) for url in urls[-left:]] if left else []
     assert {each.status for each in again} <= {200}
+
+
+async def test_parts_take_their_owners_places(service: Service) -> None:
+    places = Places(1)
+    object.__setattr__(service.gateway, "memory", replace(service.gateway.memory, places=places))
+    service.app = fakes.app_of(service, service.routers)
+    sending = await begin(service)
+    url = await sending.url(1)
+    arrived, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow() -> AsyncIterator[bytes]:
+        arrived.set()
+        await go_on.wait()
+        yield b"abc"
+
+    length = {"content-length": "3"}
+    first = asyncio.create_task(service.request("PUT", url, body=slow(), headers=length))
+    await arrived.wait()
+    second = await service.request("PUT", url, body=b"abc")
+    assert (second.status, second.headers["retry-after"]) == (503, "2")
+    go_on.set()
+    assert (await first).status == 200
+    assert (await service.request("PUT", url, body=b"abc")).status == 200
+
+
+async def test_parts_of_no_bytes_have_a_limit(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uploadrows, "MAX_PARTS_PER_USER", 3)
+    first, second = await begin(service), await begin(service)
+    parts = [await first.put(1, b""), await first.put(2, b"")]
+    await second.put(1, b"")
+    for sending in (first, second):
+        answer = await service.request("PUT", await sending.url(3), body=b"")
+        assert (answer.status, answer.json()) == (403, {"detail": "Upload limit reached"})
+    await second.put(1, b"sent again")
+    await first.complete(parts)
+    await second.put(3, b"")
 
 
 class Discarding(Store):

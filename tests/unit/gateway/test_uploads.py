@@ -13,15 +13,16 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 
 from algorithm_operator.contract.paths import check_store_path
-from algorithm_operator.gateway import uploads
+from algorithm_operator.gateway import uploads, uploaduse
 from algorithm_operator.gateway.database.models import Upload, UploadPart
 from algorithm_operator.gateway.errors import ApiError
+from algorithm_operator.gateway.requests import NamedPart
 from algorithm_operator.gateway.settings import Settings
-from algorithm_operator.gateway.shapes import NamedPart
 from algorithm_operator.gateway.storage import StoreRefused, StoreUnavailable
 from algorithm_operator.gateway.uploadrows import chosen
 from tests.unit.gateway import fakes
 from tests.unit.gateway.fakes import Service
+from tests.unit.gateway.running import Clock
 from tests.unit.gateway.sending import Part, Sending, begin, upload
 
 DAY = timedelta(seconds=86400)
@@ -407,19 +408,22 @@ async def sealed(service: Service, sending: Sending, parts: list[Part]) -> list[
 
 
 @pytest.mark.parametrize(
-    ("body", "field"),
+    ("body", "problem"),
     [
-        ({}, "parts"),
-        ({"parts": [{"PartNumber": 1}]}, "ETag"),
-        ({"parts": [{"PartNumber": "one", "ETag": "e"}]}, "PartNumber"),
-        ({"parts": "all"}, "parts"),
+        ({}, ["This field is required."]),
+        ({"parts": [{"PartNumber": 1}]}, [{"ETag": ["This field is required."]}]),
+        (
+            {"parts": [{"PartNumber": "one", "ETag": "e"}]},
+            [{"PartNumber": ["A valid integer is required."]}],
+        ),
+        ({"parts": "all"}, ['Expected a list of items but got type "str".']),
     ],
     ids=str,
 )
-async def test_malformed_completes(service: Service, body: Any, field: str) -> None:
+async def test_malformed_completes(service: Service, body: Any, problem: Any) -> None:
     sending = await begin(service)
     answer = await sending.ask("complete-multipart-upload", body)
-    assert (answer.status, [*answer.json()]) == (400, [field])
+    assert (answer.status, answer.json()) == (400, {"parts": problem})
     assert await sending.status() == "Initialized"
 
 
@@ -442,7 +446,7 @@ async def test_abort(service: Service) -> None:
 
 async def test_a_completed_upload_can_be_aborted_unless_it_is_used(service: Service) -> None:
     used, unused = await upload(service, b"u"), await upload(service, b"n")
-    await uploads.claim(service.gateway, [used.pk], "job/1")
+    await uploaduse.claim(service.gateway, [used.pk], "job/1")
     assert (await unused.abort()).status == 200
     answer = await used.abort()
     assert answer.json() == {"non_field_errors": ["This upload is in use and cannot be aborted."]}
@@ -459,7 +463,7 @@ async def test_an_abort_without_the_store_is_done_by_the_sweep(service: Service)
     assert len(service.store.files) == 1
     service.clock = lambda: datetime.now(UTC) + timedelta(hours=2)
     service.restart()
-    await uploads.sweep(service.gateway)
+    await uploaduse.sweep(service.gateway)
     assert service.store.files == {}
     assert await sending.status() == "gone"
 
@@ -505,9 +509,22 @@ async def test_how_many_uploads(service: Service) -> None:
     await begin(service, namespace="other")
     await first.abort()
     await begin(service)
-    await uploads.claim(service.gateway, [second.pk], "job/1")
+    await uploaduse.claim(service.gateway, [second.pk], "job/1")
     await begin(service)
     assert (await service.post("uploads/", {"filename": "a"})).status == 400
+
+
+@pytest.mark.parametrize("settings", [{"uploads_per_user": 2}], indirect=True)
+async def test_how_many_may_be_aborted(service: Service) -> None:
+    """They are remembered for an hour: who begins and aborts for ever must not fill the tables of all."""
+    clock = Clock()
+    service.gateway.clocks.append(clock)
+    for _ in range(2 * 11):
+        await (await begin(service)).abort()
+    assert (await service.post("uploads/", {"filename": "a"})).status == 400
+    clock.move(hours=2)
+    await uploaduse.sweep(service.gateway)
+    await begin(service)
 
 
 @pytest.mark.parametrize("settings", [{"uploads_per_user": 3}], indirect=True)
@@ -526,7 +543,7 @@ async def test_how_many_bytes(service: Service) -> None:
         await service.request("PUT", url, body=b"1"),
     ):
         assert (answer.status, answer.json()) == (403, {"detail": "Upload limit reached"})
-    await uploads.claim(service.gateway, [completed.pk], "job/1")
+    await uploaduse.claim(service.gateway, [completed.pk], "job/1")
     await sending.put(2, b"12345")
     await sending.abort()
     await upload(service, b"1234567890")
@@ -540,7 +557,7 @@ async def test_how_many_bytes(service: Service) -> None:
 async def test_completed_uploads_in_their_order(service: Service) -> None:
     first, second = await upload(service, b"1"), await upload(service, b"2")
     for order in ([first, second], [second, first]):
-        found = await uploads.completed_uploads(service.caller(), [each.api_url for each in order])
+        found = await uploaduse.completed_uploads(service.caller(), [each.api_url for each in order])
         assert [each.id for each in found] == [each.pk for each in order]
 
 
@@ -572,7 +589,7 @@ async def test_uploads_that_cannot_be_used(service: Service, which: str) -> None
         case "another namespace's":
             caller, url = service.caller("other"), url.replace("imaging", "other")
         case "used":
-            await uploads.claim(service.gateway, [mine.pk], "job/1")
+            await uploaduse.claim(service.gateway, [mine.pk], "job/1")
         case "unknown":
             url = url.replace(mine.pk, "00000000-0000-4000-8000-000000000000")
         case "no pk":
@@ -582,7 +599,7 @@ async def test_uploads_that_cannot_be_used(service: Service, which: str) -> None
         case "surrogate":
             url = url.replace(mine.pk, "\ud800")
     with pytest.raises(ApiError) as error:
-        await uploads.completed_uploads(caller, [url])
+        await uploaduse.completed_uploads(caller, [url])
     assert (error.value.status, error.value.body) == (
         400,
         {"uploads": ["Invalid hyperlink - Object does not exist."]},
@@ -591,21 +608,21 @@ async def test_uploads_that_cannot_be_used(service: Service, which: str) -> None
 
 async def test_claims(service: Service) -> None:
     first, second = await upload(service, b"1"), await upload(service, b"2")
-    await uploads.claim(service.gateway, [first.pk], "session/1")
-    await uploads.claim(service.gateway, [first.pk], "session/1")
+    await uploaduse.claim(service.gateway, [first.pk], "session/1")
+    await uploaduse.claim(service.gateway, [first.pk], "session/1")
     for pks in ([second.pk, first.pk], [second.pk, "00000000-0000-4000-8000-000000000000"]):
         with pytest.raises(ApiError, match="Object does not exist"):
-            await uploads.claim(service.gateway, pks, "session/2")
+            await uploaduse.claim(service.gateway, pks, "session/2")
     assert (await row(service, second.pk)).used_by is None
     urls = [first.api_url, second.api_url]
-    assert len(await uploads.completed_uploads(service.caller(), urls, used_by="session/1")) == 2
+    assert len(await uploaduse.completed_uploads(service.caller(), urls, used_by="session/1")) == 2
     with pytest.raises(ApiError):
-        await uploads.completed_uploads(service.caller(), urls, used_by="session/2")
+        await uploaduse.completed_uploads(service.caller(), urls, used_by="session/2")
 
 
 async def test_one_of_two_gets_it(service: Service) -> None:
     sending = await upload(service, b"1")
-    claims = [uploads.claim(service.gateway, [sending.pk], f"job/{number}") for number in range(6)]
+    claims = [uploaduse.claim(service.gateway, [sending.pk], f"job/{number}") for number in range(6)]
     ends = await asyncio.gather(*claims, return_exceptions=True)
     assert sorted(type(end).__name__ for end in ends) == ["ApiError"] * 5 + ["NoneType"]
 
@@ -617,7 +634,7 @@ async def test_the_sweep(service: Service) -> None:
     begun, done, used, aborted = [await upload(service, b"x") for _ in range(4)]
     begun = await begin(service)
     await begun.put(1, b"part")
-    await uploads.claim(service.gateway, [used.pk], "job/1")
+    await uploaduse.claim(service.gateway, [used.pk], "job/1")
     await aborted.abort()
     service.username = "bob"
     bobs = await upload(service, b"bob")
@@ -630,7 +647,7 @@ async def test_the_sweep(service: Service) -> None:
     ]:
         service.clock = lambda after=after: later - DAY / 2 + after  # type: ignore[misc]
         service.restart()
-        await uploads.sweep(service.gateway)
+        await uploaduse.sweep(service.gateway)
         assert [await each.status() for each in (begun, done, used, aborted)] == expected
     service.username = "bob"
     assert await bobs.status() == "gone"
@@ -651,12 +668,12 @@ async def test_a_store_that_is_not_there_is_swept_next_time(service: Service, lo
             raise StoreRefused(403, "no")
 
         service.store.before = refuse
-    await uploads.sweep(service.gateway)
+    await uploaduse.sweep(service.gateway)
     assert (await service.get(there.api_url)).status == 404
     assert await here.status() == "Aborted"
     with pytest.raises(ApiError):
-        await uploads.completed_uploads(service.caller(), [here.api_url])
+        await uploaduse.completed_uploads(service.caller(), [here.api_url])
     service.store.down, service.store.before = False, lambda method, path: None
-    await uploads.sweep(service.gateway)
+    await uploaduse.sweep(service.gateway)
     assert await here.status() == "gone"
     assert service.store.files == {}

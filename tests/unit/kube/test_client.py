@@ -10,10 +10,9 @@ import pytest
 import yaml
 from aiohttp import web
 
-from algorithm_operator.controller.__main__ import JSON_LEVELS
 from algorithm_operator.kube import client as client_module
 from algorithm_operator.kube import errors
-from algorithm_operator.kube.client import Client, decode
+from algorithm_operator.kube.client import JSON_LEVELS, Client, decode
 from algorithm_operator.kube.resources import LEASES, NODES, PODS, Resource, segment
 from tests.unit.kube.fake_api import FakeApi, answers, fake_api, hangs_up
 
@@ -91,6 +90,38 @@ async def test_a_list_whose_token_expired_starts_again(api: FakeApi, client: Cli
     api.faults = [answers(410, "Expired"), answers(410, "Expired")]
     with pytest.raises(errors.Gone):
         await client.list(PODS, "ns")
+
+
+@pytest.mark.parametrize(
+    ("most", "asked"),
+    [
+        pytest.param(100_000, [8, 8], id="all fit"),
+        pytest.param(10_000, [8, 4, 4, 4, 4], id="four fit"),
+        pytest.param(10, [8, 4, 2, *[1] * 16], id="one at a time, whatever it has"),
+    ],
+)
+async def test_pages_that_are_too_large_become_smaller(
+    api: FakeApi, client: Client, monkeypatch: pytest.MonkeyPatch, most: int, asked: list[int]
+) -> None:
+    monkeypatch.setattr(client_module, "MAX_PAGE_BYTES", most)
+    names = [f"p{number:02}" for number in range(16)]
+    for name in names:
+        await client.create(PODS, "ns", {"metadata": {"name": name}, "spec": {"x": "x" * 2000}})
+    items, _ = await client.list(PODS, "ns", limit=8)
+    assert [item["metadata"]["name"] for item in items] == names
+    assert [int(request[2]["limit"]) for request in api.requests if request[0] == "GET"] == asked
+
+
+async def test_what_is_kept_of_a_list(api: FakeApi, client: Client) -> None:
+    for number in range(3):
+        await client.create(PODS, "ns", {"metadata": {"name": f"p{number}"}, "spec": {}})
+
+    def odd(body: dict[str, Any]) -> int | None:
+        number = int(body["metadata"]["name"][1:])
+        return number if number % 2 else None
+
+    api.faults = [answers(410, "Expired", "continue token too old")]
+    assert await client.collect(PODS, "ns", odd) == [1]
 
 
 async def test_apply_is_server_side_apply(api: FakeApi, client: Client) -> None:

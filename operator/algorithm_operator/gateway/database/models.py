@@ -160,7 +160,10 @@ class ArchiveItem(Base):
 
 
 class ItemValue(Base):
-    """The value of a socket: exactly one of `value`, an image, a session that will give one, and an upload (a file)."""
+    """The value of a socket: one of an image, an upload (a file), and else `value`.
+
+    With `session_id` it waits for that session's image: until then it is what it was, or nothing if it is new.
+    """
 
     __tablename__ = "item_values"
     __table_args__ = (UniqueConstraint("item_id", "slug"),)
