@@ -46,6 +46,8 @@ def test_everything_that_it_brings() -> None:
         ("ConfigMap", "kube-public", NAME),
         ("Role", "kube-public", f"{NAME}-address"),
         ("RoleBinding", "kube-public", f"{NAME}-address"),
+        ("ValidatingAdmissionPolicy", None, NAME),
+        ("ValidatingAdmissionPolicyBinding", None, NAME),
     }
 
 

@@ -203,3 +203,48 @@ def test_a_copy_of_somebody_elses_job_is_told_what_to_leave_out(jobs: Jobs) -> N
     jobs.kubectl(ALICE, "create", body=jobs.body("original"))
     copied = jobs.body("copy", jobs.stored("original")["spec"]["requestedBy"])
     assert "Leave it out" in jobs.kubectl(BOB, "apply", body=copied, code=1)
+
+
+# --- what a gateway that is broken into could do besides
+
+
+PODS = "/api/v1/namespaces/{}/pods/{}/portforward"
+LEASES = "/apis/coordination.k8s.io/v1/namespaces/{}/leases"
+
+
+def _said(who: Kube, method: str, path: str, body: Object | None = None) -> str:
+    kind = "application/merge-patch+json" if method == "PATCH" else "application/json"
+    query = {"ports": "80"} if path.endswith("portforward") else {"dryRun": "All"}
+    try:
+        who.request(method, path, body, kind, **query)
+    except ApiError as error:
+        return f"{error.code} {error.message}"
+    return ""
+
+
+def test_the_gateway_reaches_stores_alone(jobs: Jobs) -> None:
+    """RBAC cannot name them."""
+    gateway = jobs.who["gateway"]
+    for namespace in (jobs.release.namespace, "kube-system"):
+        assert "not found" in _said(gateway, "POST", PODS.format(namespace, "data-store"))
+        for pod in ("etcd-0", "data-store-0", "a-1-user"):
+            said = _said(gateway, "POST", PODS.format(namespace, pod))
+            assert said.startswith("403"), said
+            assert f"this is pods {namespace}/{pod}" in said
+
+
+def test_the_gateway_writes_the_leases_of_stores_alone(jobs: Jobs) -> None:
+    gateway, masters = jobs.who["gateway"], jobs.who["masters"]
+    path = LEASES.format(jobs.release.namespace)
+    for name in ("leader", f"{names.STORE_LEASE_PREFIX}data"):
+        masters.request("POST", path, {"metadata": {"name": name}, "spec": {}})
+        change = {"spec": {"holderIdentity": "x"}}
+        said = [
+            _said(gateway, "POST", path, {"metadata": {"name": f"{name}-2"}, "spec": {}}),
+            _said(gateway, "PATCH", f"{path}/{name}", change),
+        ]
+        assert _said(masters, "PATCH", f"{path}/{name}", change) == ""
+        if name == "leader":
+            assert all(each.startswith("403") and "leases" in each for each in said), said
+        else:
+            assert said == ["", ""]
