@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -24,6 +23,7 @@ from algorithm_operator.api.job import State
 from algorithm_operator.contract.sockets import integer_pk
 from algorithm_operator.core.facts import moment
 from algorithm_operator.core.names import LABEL_PK
+from algorithm_operator.gateway.urls import is_pk
 
 LABEL_REQUEST = f"{GROUP}/request"
 """Of the jobs that the gateway made: the key of the request, so that one look finds all that it has become."""
@@ -34,7 +34,6 @@ INTERRUPTED = timedelta(minutes=2)
 it is a job that somebody has deleted; the client has given up after a minute."""
 _ROOT = UUID("d1f29a5e-6a53-4f0c-9d3c-1f8a4e0c7b62")
 _PREFIX = "gcapi-"
-_PK = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 Object = Mapping[str, Any]
 
@@ -70,7 +69,7 @@ def pk_of(job: Object) -> str:
     pk = str((meta.get("labels") or {}).get(LABEL_PK))
     # Only where the name says the same: a label alone could claim to be somebody else's job. And only one that can be
     # ours: where no admission policy keeps the label, anything may be in it.
-    return pk if _PK.fullmatch(pk) and meta["name"] == job_name(pk) else str(meta["uid"])
+    return pk if is_pk(pk) and meta["name"] == job_name(pk) else str(meta["uid"])
 
 
 def request_key(

@@ -9,7 +9,7 @@ operator's own Pods can write into such a folder.
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
 
 from algorithm_operator.api.algorithm import Gpu, Resources, Scratch
@@ -29,6 +29,7 @@ from algorithm_operator.gateway.catalogue import algorithms
 from algorithm_operator.gateway.context import Caller
 from algorithm_operator.gateway.jobids import job_name, lost_algorithm_uid
 from algorithm_operator.gateway.storage import Store
+from algorithm_operator.gateway.urls import is_pk
 from algorithm_operator.kube.resources import Body
 
 log = logging.getLogger(__name__)
@@ -66,18 +67,20 @@ async def recorded(caller: Caller, pk: str) -> Body | None:
 
 async def _records(store: Store, namespace: str, name: str) -> AsyncIterator[Record]:
     """Of each object that had the name, that of its last attempt which left one."""
-    for uid in await _folders(store, name):
-        numbers = [int(each) for each in await _folders(store, f"{name}/{uid}") if each.isdecimal()]
-        for number in sorted(numbers, reverse=True):
+    # Into other folders than those of UUIDs people may upload what they like.
+    for uid in await _folders(store, name, is_pk):
+        numbers = await _folders(store, f"{name}/{uid}", str.isdecimal)
+        for number in sorted(map(int, numbers), reverse=True):
             record = await _record(store, PlannedJob(namespace=namespace, name=name, uid=uid, attempt=number))
             if record is not None:
                 yield record
                 break
 
 
-async def _folders(store: Store, path: str) -> list[str]:
+async def _folders(store: Store, path: str, is_wanted: Callable[[str], bool]) -> list[str]:
     entries = await store.list(path)
-    return [str(entry["name"]) for entry in entries if entry["type"] == "folder"][:_MAX_FOLDERS]
+    folders = [str(entry["name"]) for entry in entries if entry["type"] == "folder"]
+    return list(filter(is_wanted, folders))[:_MAX_FOLDERS]
 
 
 async def _record(store: Store, job: PlannedJob) -> Record | None:

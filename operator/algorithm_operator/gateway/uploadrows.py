@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -17,6 +16,7 @@ from algorithm_operator.gateway.errors import ApiError, invalid, not_found
 from algorithm_operator.gateway.requests import NamedPart
 from algorithm_operator.gateway.shapes import UploadStatus
 from algorithm_operator.gateway.storage import Store
+from algorithm_operator.gateway.urls import is_pk
 
 INITIALIZED: UploadStatus = "Initialized"
 COMPLETED: UploadStatus = "Completed"
@@ -27,7 +27,6 @@ MAX_PARTS_PER_USER = 50_000
 """Of somebody's unfinished uploads in a namespace, as many as those may be: empty parts take no bytes, but rows."""
 ABORTED_PER_UNUSED = 10
 """How many uploads somebody may have aborted lately, for each that they may have: these are rows as well."""
-_PK = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def file_folder(pk: str) -> str:
@@ -48,7 +47,7 @@ async def delete_files(store: Store, pk: str) -> None:
 
 def find(session: Session, namespace: str, pk: str, *, parts: bool = False) -> Upload | None:
     """An upload of a namespace, with its parts if they are asked for; `pk` may be any text."""
-    if not _PK.fullmatch(pk):
+    if not is_pk(pk):
         return None
     options = [selectinload(Upload.parts)] if parts else []
     found = session.get(Upload, pk, options=options)

@@ -18,6 +18,14 @@ FILES = "/{namespace}/files"
 _HOST = re.compile(r"([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
 
 
+_PK = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+def is_pk(text: str) -> bool:
+    """Whether it is a UUID as we and the API server write them."""
+    return _PK.fullmatch(text) is not None
+
+
 @dataclass(frozen=True, slots=True)
 class Urls:
     """URLs of one namespace, at the host that the request was made to; `origin` is https://HOST[:PORT]."""

@@ -209,6 +209,22 @@ async def test_what_is_no_record_of_it_counts_for_nothing(service: Service, reco
     assert (await get(service))["status"] == "Cancelled"
 
 
+@pytest.mark.parametrize("uid", ["forged", "ABCDEF01-0000-4000-8000-000000000001", f"{UID}x", f"x{UID}"])
+async def test_a_record_where_people_can_upload(service: Service, uid: str) -> None:
+    """The store Pod keeps only the folders of UUIDs for jobs: into any other a run record can be put by hand."""
+    write(service, manifest(uid=uid), uid)
+    assert (await service.get(f"{JOBS}{PK}/")).status == 404
+
+
+async def test_folders_of_people_hide_no_record(service: Service) -> None:
+    for number in range(100):
+        service.store.files[f"{NAME}/{number:03}/x"] = service.store.files[f"{NAME}/{UID}/{number:03}x/x"] = (
+            b""
+        )
+    write(service, manifest())
+    assert (await get(service))["status"] == "Succeeded"
+
+
 async def test_folders_that_are_no_attempts(service: Service) -> None:
     for path in (f"{NAME}/x", f"{NAME}/{UID}/latest/manifest.json", f"{NAME}/{UID}/1/other"):
         service.store.files[path] = b""
