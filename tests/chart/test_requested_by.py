@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from algorithm_operator.core import names
+from algorithm_operator.gateway.jobids import job_name
 from deploy.render import GROUP
 from tests.chart.conftest import restricted_namespace
 from tests.chart.release import Release, copied
@@ -134,6 +135,14 @@ def test_the_mark_of_the_gateways_jobs_is_its_own(jobs: Jobs) -> None:
     assert isinstance(forged, str)
     assert f"403 algorithmjobs.{jobs.release.group}" in forged
     assert f"The label {key} of AlgorithmJob {jobs.release.namespace}/forged is the gateway's" in forged
+
+    for who in ("runner", "masters"):
+        named = jobs.ask(who, "POST", jobs.body(job_name(PK)), dryRun="All")
+        assert isinstance(named, str)
+        assert "is called as the gateway calls the jobs that it makes" in named
+    for name in (f"gcapi-{PK}-2", "gcapi-mine"):
+        assert isinstance(jobs.ask("runner", "POST", jobs.body(name), dryRun="All"), dict), name
+    assert isinstance(jobs.ask("gateway", "POST", jobs.body(job_name(PK), ALICE, mark), dryRun="All"), dict)
 
     made = jobs.ask("gateway", "POST", jobs.body("marked", ALICE, mark))
     assert isinstance(made, dict), made
