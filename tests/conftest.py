@@ -1,5 +1,7 @@
 """What all tests share: each folder below tests/ gives its tests the marker of the same name."""
 
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,3 +17,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             folder = item.path.relative_to(HERE).parts[0]
             if folder in markers:
                 item.add_marker(folder)
+
+
+@pytest.fixture(autouse=True)
+def _own_recursion_limit() -> Iterator[None]:
+    """The processes raise it for themselves: the next test would go on until the stack is full."""
+    limit = sys.getrecursionlimit()
+    yield
+    sys.setrecursionlimit(limit)

@@ -29,8 +29,12 @@ MAX_ANSWER_BYTES = 64 << 20
 _AT_ONCE = 8
 
 
-async def known_of(caller: Caller, jobs: Sequence[SeenJob]) -> Known:
-    """All that `job_shape` needs to know of these jobs. Raises StoreUnavailable, where a value cannot be read now."""
+async def known_of(caller: Caller, jobs: Sequence[SeenJob], *, strict: bool = True) -> Known:
+    """All that `job_shape` needs to know of these jobs. Raises StoreUnavailable, where a value cannot be read now.
+
+    `strict`: a value that is not what its job wrote is a 500; in a list it is null, for the client never repeats a 500
+    and would not see the other jobs.
+    """
     gateway, namespace = caller.gateway, caller.namespace
     images, imports = await _images(gateway, namespace, jobs)
     unaccepted = any(each.job.status.algorithm is None for each in jobs)
@@ -39,7 +43,7 @@ async def known_of(caller: Caller, jobs: Sequence[SeenJob]) -> Known:
         algorithms={each.name: each for each in found},
         images=images,
         imports=imports,
-        values=await _values(gateway, namespace, jobs),
+        values=await _values(gateway, namespace, jobs, strict=strict),
     )
 
 
@@ -101,7 +105,9 @@ def _copy(row: Image) -> Image:
     return Image(**{column.key: getattr(row, column.key) for column in Image.__table__.columns})
 
 
-async def _values(gateway: Gateway, namespace: str, jobs: Sequence[SeenJob]) -> dict[str, Any]:
+async def _values(
+    gateway: Gateway, namespace: str, jobs: Sequence[SeenJob], *, strict: bool
+) -> dict[str, Any]:
     wanted: dict[str, tuple[Place, Output]] = {}
     for seen in jobs:
         for output in seen.job.status.outputs:
@@ -121,7 +127,12 @@ async def _values(gateway: Gateway, namespace: str, jobs: Sequence[SeenJob]) -> 
 
     async def one(place: Place, output: Output) -> bytes | None:
         async with places:
-            return await _value(gateway, namespace, place, output)
+            try:
+                return await _value(gateway, namespace, place, output)
+            except ApiError:  # it is in the log
+                if strict:
+                    raise
+                return None
 
     read = await asyncio.gather(*(one(*each) for each in wanted.values()))
     # Passed on as it is: the sealed collector has parsed it, and the hash says that it is what it parsed.

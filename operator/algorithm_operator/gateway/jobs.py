@@ -42,7 +42,7 @@ async def list_jobs(
     async with caller.gateway.memory.lists:
         names = await joblists.names(caller, algorithm, wanted)
         page = await joblists.read(caller, window.part(names))
-        known = await known_of(caller, page)
+        known = await known_of(caller, page, strict=False)
     return window.page([job_shape(each, known, caller.urls) for each in page], len(names))
 
 

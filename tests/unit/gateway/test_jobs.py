@@ -104,6 +104,10 @@ async def test_a_file_that_is_not_what_the_job_wrote(service: Service) -> None:
     answer = await service.get(f"{JOBS}{body['metadata']['uid']}/")
     assert answer.status == 500
     assert 'output "score" is not what the job wrote' in answer.json()["detail"]
+    listed = await service.get(JOBS)
+    assert listed.status == 200, "one spoilt file would hide all jobs"
+    shown = {each["interface"]["slug"]: each["value"] for each in listed.json()["results"][0]["outputs"]}
+    assert shown["score"] is None
 
 
 async def test_a_store_that_is_down_is_asked_again(service: Service) -> None:
