@@ -50,7 +50,11 @@ lock: venv ## Resolve requirements/*.txt anew from pyproject.toml
 .PHONY: unit
 unit: venv ## Unit tests, without a cluster
 	$(call say,unit tests)
-	@$(BIN)/pytest tests/unit -n 3
+	@$(BIN)/pytest tests/unit -n 3 --dist worksteal
+
+.PHONY: gateway
+gateway: venv ## Tests of the gateway and of the gcapi clients with it, without a cluster
+	@$(BIN)/pytest tests/gateway tests/gcapi -n 3
 
 .PHONY: fuzz
 fuzz: MINUTES ?= 10

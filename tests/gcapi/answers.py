@@ -7,9 +7,8 @@ from typing import Any, Final
 
 from algorithm_operator.gateway import shapes
 from algorithm_operator.kube.resources import Body
-from tests.gcapi.gateway import Whole
-from tests.unit.gateway import imaging, running
-from tests.unit.gateway.running import (
+from tests.gateway import imaging, running
+from tests.gateway.running import (
     GEOMETRY,
     JOBS,
     add_image,
@@ -20,9 +19,10 @@ from tests.unit.gateway.running import (
     pk,
     put,
 )
-from tests.unit.gateway.sending import Sending
-from tests.unit.gateway.test_records import PK as RECORDED
-from tests.unit.gateway.test_records import failure, manifest, write
+from tests.gateway.sending import Sending
+from tests.gateway.test_records import PK as RECORDED
+from tests.gateway.test_records import failure, manifest, write
+from tests.gcapi.gateway import Whole
 
 MODELS: Final[dict[type[shapes.Shape], str]] = {
     shapes.Versions: "GCAPIVersion",

@@ -17,8 +17,8 @@ from algorithm_operator.gateway.database.engine import SqlDatabase, migrate
 from algorithm_operator.gateway.server import Patience, Server
 from algorithm_operator.gateway.tls import Certificate
 from algorithm_operator.kube.resources import SUBJECT_ACCESS_REVIEWS, TOKEN_REVIEWS, Body, Resource
-from tests.unit.gateway.fakes import ALICE, BASE, Answer, FakeCluster, Service, settings
-from tests.unit.gateway.reviews import known
+from tests.gateway.fakes import ALICE, BASE, Answer, FakeCluster, Service, settings
+from tests.gateway.reviews import known
 
 TOKEN = "alices-token"
 

@@ -10,9 +10,9 @@ from typing import Final
 from algorithm_operator.api.reasons import Reason
 from algorithm_operator.gateway import importing
 from algorithm_operator.kube.resources import ALGORITHM_JOBS, IMAGE_IMPORTS, Body
+from tests.gateway import imaging, running
+from tests.gateway.fakes import NAMESPACE
 from tests.gcapi.gateway import Whole
-from tests.unit.gateway import imaging, running
-from tests.unit.gateway.fakes import NAMESPACE
 
 NO_IMAGE: Final = b"no image"
 """Files that begin so cannot be imported. That is found out once a job waits for it: sooner, the client that makes

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.gateway.fakes import ALICE
+from tests.gateway.running import algorithm, jobs_of, put
 from tests.gcapi.environments import MINORS
 from tests.gcapi.gateway import TOKEN, listening, whole
 from tests.gcapi.operating import operating
-from tests.unit.gateway.fakes import ALICE
-from tests.unit.gateway.running import algorithm, jobs_of, put
 
 SCRIPT = Path(__file__).with_name("flow.py")
 

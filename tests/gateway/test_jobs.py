@@ -12,8 +12,8 @@ from algorithm_operator.gateway.identity import Resource, Verb
 from algorithm_operator.gateway.jobfacts import MAX_VALUE_BYTES
 from algorithm_operator.gateway.jobids import job_name, output_image_pk
 from algorithm_operator.kube.resources import ALGORITHM_JOBS
-from tests.unit.gateway.fakes import NAMESPACE, Service
-from tests.unit.gateway.running import (
+from tests.gateway.fakes import NAMESPACE, Service
+from tests.gateway.running import (
     ALGORITHM_UID,
     JOBS,
     URL,

@@ -34,7 +34,7 @@ from algorithm_operator.gateway.storage import StoreRefused, StoreUnavailable
 from algorithm_operator.gateway.urls import Urls
 from algorithm_operator.kube import errors as kube
 from algorithm_operator.kube.client import JSON_LEVELS
-from tests.unit.gateway.fakes import Answer, FakeAuthorizer, FakeCluster, MemoryStores, asgi
+from tests.gateway.fakes import Answer, FakeAuthorizer, FakeCluster, MemoryStores, asgi
 
 SECRET = "eyJ-the-token"
 BASE = "/imaging/api/v1"

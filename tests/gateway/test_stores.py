@@ -16,8 +16,8 @@ from algorithm_operator.gateway.storage import Stat, StoreRefused, StoreUnavaila
 from algorithm_operator.gateway.stores import KEEP_SECONDS, Stores
 from algorithm_operator.kube import client as client_module
 from algorithm_operator.kube.client import Client
-from tests.unit.gateway.storing import NAMESPACE, PODS, STORES, Place, place
-from tests.unit.gateway.test_storepod import chunks
+from tests.gateway.storing import NAMESPACE, PODS, STORES, Place, place
+from tests.gateway.test_storepod import chunks
 from tests.unit.kube.fake_api import answers, until
 
 

@@ -16,8 +16,8 @@ from algorithm_operator.gateway.jobids import job_name, pk_of
 from algorithm_operator.kube import connection
 from algorithm_operator.kube.client import JSON_LEVELS
 from algorithm_operator.kube.resources import ALGORITHM_JOBS
-from tests.unit.gateway.fakes import Service
-from tests.unit.gateway.running import JOBS, algorithm, job, pk, put, snapshot, succeeded
+from tests.gateway.fakes import Service
+from tests.gateway.running import JOBS, algorithm, job, pk, put, snapshot, succeeded
 
 
 @pytest.fixture

@@ -31,7 +31,7 @@ from algorithm_operator.gateway.tls import Certificate
 from algorithm_operator.gateway.urls import Urls
 from algorithm_operator.kube.client import Client
 from algorithm_operator.kube.connection import Connection
-from tests.unit.gateway.fakes import FakeAuthorizer, MemoryStores
+from tests.gateway.fakes import FakeAuthorizer, MemoryStores
 
 MIB = 1 << 20
 SHORT = Patience(head=0.4, rest=0.6, reader=0.6, idle=1, stop=2, connections=12)

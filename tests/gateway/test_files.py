@@ -9,8 +9,8 @@ from algorithm_operator.core.names import LABEL_PK
 from algorithm_operator.gateway import archiveitems, archives, files, images
 from algorithm_operator.gateway.jobids import job_name
 from algorithm_operator.kube.resources import ALGORITHM_JOBS, Body
-from tests.unit.gateway.fakes import NAMESPACE, ORIGIN, Answer, Service
-from tests.unit.gateway.imaging import image, later, upload, url
+from tests.gateway.fakes import NAMESPACE, ORIGIN, Answer, Service
+from tests.gateway.imaging import image, later, upload, url
 
 PK = "0d2e9f2a-6f2e-5d0e-8a4f-9a3f6f2f7c01"
 SHA256 = "4f2bf0e7c7c1d7b0e5f4ac8a6a6b6e4ba8b6f6c0cf1a1a63f5ae0e6fb0a0c0de"

@@ -17,7 +17,7 @@ from algorithm_operator.gateway import storehttp
 from algorithm_operator.gateway.storage import Stat, Store, Stored, StoreRefused, StoreUnavailable
 from algorithm_operator.gateway.storehttp import PIECE, Stream
 from algorithm_operator.gateway.storepod import IDLE_SECONDS, MAX_IDLE, StorePod
-from tests.unit.gateway.storing import NAMESPACE, Place, place
+from tests.gateway.storing import NAMESPACE, Place, place
 from tests.unit.steps.test_gateway_files import PATHS, tree
 
 DATA = os.urandom(3_000_000)

@@ -13,8 +13,8 @@ from algorithm_operator.gateway.database.models import JobStart
 from algorithm_operator.gateway.identity import Resource, Verb
 from algorithm_operator.gateway.jobids import job_name, output_image_pk
 from algorithm_operator.gateway.records import MAX_RECORD_BYTES
-from tests.unit.gateway.fakes import ALICE, NAMESPACE, ORIGIN, Service
-from tests.unit.gateway.running import (
+from tests.gateway.fakes import ALICE, NAMESPACE, ORIGIN, Service
+from tests.gateway.running import (
     ALGORITHM_UID,
     DIGEST,
     GEOMETRY,

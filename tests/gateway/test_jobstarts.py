@@ -19,9 +19,9 @@ from algorithm_operator.gateway.jobids import value_pk
 from algorithm_operator.gateway.settings import Settings
 from algorithm_operator.kube import errors
 from algorithm_operator.kube.resources import ALGORITHM_JOBS, IMAGE_IMPORTS
-from tests.unit.gateway import fakes
-from tests.unit.gateway.fakes import ALICE, NAMESPACE, Answer, Service
-from tests.unit.gateway.running import (
+from tests.gateway import fakes
+from tests.gateway.fakes import ALICE, NAMESPACE, Answer, Service
+from tests.gateway.running import (
     ALGORITHM_UID,
     JOBS,
     URL,

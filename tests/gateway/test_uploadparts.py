@@ -17,9 +17,9 @@ from algorithm_operator.gateway import uploadrows, uploads, uploaduse
 from algorithm_operator.gateway.memory import Places
 from algorithm_operator.gateway.settings import Settings
 from algorithm_operator.gateway.storage import Stored, StoreUnavailable
-from tests.unit.gateway import fakes
-from tests.unit.gateway.fakes import HungUp, Service
-from tests.unit.gateway.sending import begin
+from tests.gateway import fakes
+from tests.gateway.fakes import HungUp, Service
+from tests.gateway.sending import begin
 
 Store = fakes.MemoryStore
 MIB = 1 << 20

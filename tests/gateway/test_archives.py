@@ -10,9 +10,9 @@ from algorithm_operator.gateway.database.models import Upload
 from algorithm_operator.gateway.importing import refresh_all
 from algorithm_operator.gateway.shapes import Archive, ArchiveItem, ArchiveItemPosted
 from algorithm_operator.kube.resources import ALGORITHMS, Body
-from tests.unit.gateway.fakes import Service
-from tests.unit.gateway.imaging import ended, image, later, upload, url
-from tests.unit.gateway.running import algorithm, given
+from tests.gateway.fakes import Service
+from tests.gateway.imaging import ended, image, later, upload, url
+from tests.gateway.running import algorithm, given
 
 LIKELIHOOD, CT, VIDEO = "prostate-cancer-likelihood", "ct-image", "endoscopic-robotic-surgery-video"
 """A float, an image and a file, of the common sockets."""

@@ -19,7 +19,7 @@ from algorithm_operator.gateway.errors import ApiError
 from algorithm_operator.gateway.identity import Person, Resource, Verb
 from algorithm_operator.gateway.settings import Settings
 from algorithm_operator.gateway.urls import origin
-from tests.unit.gateway.reviews import ACCESS, TOKENS, Reviewer, known, reviewer
+from tests.gateway.reviews import ACCESS, TOKENS, Reviewer, known, reviewer
 
 
 def jwt(**claims: Any) -> str:

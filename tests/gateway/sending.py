@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tests.unit.gateway.fakes import BASE, NAMESPACE, Answer, Service
+from tests.gateway.fakes import BASE, NAMESPACE, Answer, Service
 
 Part = dict[str, Any]
 

@@ -20,10 +20,10 @@ from algorithm_operator.gateway.requests import NamedPart
 from algorithm_operator.gateway.settings import Settings
 from algorithm_operator.gateway.storage import StoreRefused, StoreUnavailable
 from algorithm_operator.gateway.uploadrows import chosen
-from tests.unit.gateway import fakes
-from tests.unit.gateway.fakes import Service
-from tests.unit.gateway.running import Clock
-from tests.unit.gateway.sending import Part, Sending, begin, upload
+from tests.gateway import fakes
+from tests.gateway.fakes import Service
+from tests.gateway.running import Clock
+from tests.gateway.sending import Part, Sending, begin, upload
 
 DAY = timedelta(seconds=86400)
 

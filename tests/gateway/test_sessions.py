@@ -17,9 +17,9 @@ from algorithm_operator.gateway.shapes import UploadSession as Shape
 from algorithm_operator.gateway.storage import StoreUnavailable
 from algorithm_operator.kube import errors
 from algorithm_operator.kube.resources import ALGORITHM_JOBS, IMAGE_IMPORTS, Body
-from tests.unit.gateway import imaging
-from tests.unit.gateway.fakes import NAMESPACE, Answer, Service
-from tests.unit.gateway.imaging import NOW, ended, import_of, later, upload, url
+from tests.gateway import imaging
+from tests.gateway.fakes import NAMESPACE, Answer, Service
+from tests.gateway.imaging import NOW, ended, import_of, later, upload, url
 
 SESSIONS = "cases/upload-sessions/"
 

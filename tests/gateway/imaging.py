@@ -7,7 +7,7 @@ from uuid import uuid4
 
 from algorithm_operator.gateway.database.models import Image, Upload
 from algorithm_operator.kube.resources import IMAGE_IMPORTS, Body
-from tests.unit.gateway.fakes import ALICE, NAMESPACE, ORIGIN, Service
+from tests.gateway.fakes import ALICE, NAMESPACE, ORIGIN, Service
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 VOLUME: Body = {

@@ -10,7 +10,10 @@ from fastapi import APIRouter
 
 from algorithm_operator.gateway.database.engine import SqlDatabase, migrate
 from algorithm_operator.gateway.settings import Settings
-from tests.unit.gateway import fakes
+from tests.gateway import fakes
+from tests.unit.steps.conftest import store
+
+__all__ = ["store"]
 
 
 def pytest_asyncio_loop_factories(

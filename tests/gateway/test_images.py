@@ -12,8 +12,8 @@ from algorithm_operator.gateway.images import image_shape
 from algorithm_operator.gateway.shapes import Image as Shape
 from algorithm_operator.gateway.urls import Urls
 from algorithm_operator.kube.resources import Body
-from tests.unit.gateway.fakes import ALICE, NAMESPACE, ORIGIN, Service
-from tests.unit.gateway.imaging import NOW, image, later, url
+from tests.gateway.fakes import ALICE, NAMESPACE, ORIGIN, Service
+from tests.gateway.imaging import NOW, image, later, url
 
 PK = "7b0ff1a6-6d1c-4b55-9d0c-1e9f4b8a6f11"
 

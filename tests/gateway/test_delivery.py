@@ -17,7 +17,7 @@ from algorithm_operator.gateway.delivery import Delivery, Span, StoredFile, atta
 from algorithm_operator.gateway.envelope import CutShort
 from algorithm_operator.gateway.errors import ApiError
 from algorithm_operator.gateway.storage import Reading, StoreUnavailable
-from tests.unit.gateway.fakes import NAMESPACE, PIECE, HungUp, MemoryReading, MemoryStore, Service
+from tests.gateway.fakes import NAMESPACE, PIECE, HungUp, MemoryReading, MemoryStore, Service
 
 CONTENT = bytes(range(256)) * 4096 + b"the end"
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

@@ -9,8 +9,8 @@ from algorithm_operator.core.world import Algorithm
 from algorithm_operator.gateway.jobids import output_image_pk, value_pk
 from algorithm_operator.gateway.jobviews import Known, Place, SeenJob, duration, job_shape, label
 from algorithm_operator.gateway.urls import Urls
-from tests.unit.gateway.fakes import NAMESPACE, ORIGIN
-from tests.unit.gateway.running import ALGORITHM_UID, URL, algorithm, job, pk, snapshot, succeeded
+from tests.gateway.fakes import NAMESPACE, ORIGIN
+from tests.gateway.running import ALGORITHM_UID, URL, algorithm, job, pk, snapshot, succeeded
 
 URLS = Urls(ORIGIN, NAMESPACE)
 RUN = {"algorithm": snapshot()}

@@ -9,8 +9,8 @@ from typing import Any
 from algorithm_operator.contract.sockets import socket_pk
 from algorithm_operator.gateway.database.models import UploadSession
 from algorithm_operator.kube.resources import ALGORITHM_JOBS, ALGORITHMS, Body
-from tests.unit.gateway.fakes import ALICE, NAMESPACE, ORIGIN, Service
-from tests.unit.gateway.imaging import VOLUME, image, upload, url
+from tests.gateway.fakes import ALICE, NAMESPACE, ORIGIN, Service
+from tests.gateway.imaging import VOLUME, image, upload, url
 
 NOW = datetime(2026, 11, 28, 12, 0, 0, tzinfo=UTC)
 DIGEST = "sha256:" + "a" * 64

@@ -18,7 +18,7 @@ from algorithm_operator.gateway.jobids import (
     request_key,
     value_pk,
 )
-from tests.unit.gateway.running import NOW
+from tests.gateway.running import NOW
 
 KEY = "k"
 FIRST, SECOND = pk_number(KEY, 0), pk_number(KEY, 1)

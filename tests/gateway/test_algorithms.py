@@ -15,8 +15,8 @@ from algorithm_operator.gateway.identity import Resource, Verb
 from algorithm_operator.gateway.jobids import algorithm_image_pk
 from algorithm_operator.gateway.values import value_problem
 from algorithm_operator.kube.resources import ALGORITHM_JOBS
-from tests.unit.gateway.fakes import Service
-from tests.unit.gateway.running import (
+from tests.gateway.fakes import Service
+from tests.gateway.running import (
     ALGORITHM_UID,
     DIGEST,
     INTERFACES,

@@ -22,10 +22,10 @@ from algorithm_operator.gateway.settings import Settings, load
 from algorithm_operator.kube import connection, logs
 from algorithm_operator.kube.connection import Connection
 from algorithm_operator.kube.environment import ConfigError
+from tests.gateway.reviews import known, reviewer
 from tests.unit.controller.test_canary import free_port
-from tests.unit.gateway.reviews import known, reviewer
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 
 
 def test_defaults() -> None:
