@@ -18,7 +18,7 @@ from algorithm_operator.gateway.storage import Stat, Store, Stored, StoreRefused
 from algorithm_operator.gateway.storehttp import PIECE, Stream
 from algorithm_operator.gateway.storepod import IDLE_SECONDS, MAX_IDLE, StorePod
 from tests.gateway.storing import NAMESPACE, Place, place
-from tests.unit.steps.test_gateway_files import PATHS, tree
+from tests.gateway.test_store_files import PATHS, tree
 
 DATA = os.urandom(3_000_000)
 CONTINUE = len(b"HTTP/1.1 100 Continue\r\n\r\n")
