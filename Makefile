@@ -54,6 +54,7 @@ unit: venv ## Unit tests, without a cluster
 
 .PHONY: gateway
 gateway: venv ## Tests of the gateway and of the gcapi clients with it, without a cluster
+	$(call say,the gateway without a cluster)
 	@$(BIN)/pytest tests/gateway tests/gcapi -n 3
 
 .PHONY: fuzz
@@ -154,6 +155,7 @@ bench: venv cluster-up images ## Measure
 .PHONY: test
 test: ## Every test: the unit tests first and alone, then all others on one cluster
 	@$(MAKE) unit
+	@$(MAKE) gateway
 	@$(MAKE) lint
 	@$(MAKE) runner-test
 	@$(MAKE) cluster-up
@@ -161,7 +163,7 @@ test: ## Every test: the unit tests first and alone, then all others on one clus
 	@$(MAKE) images
 	@scripts/bootstrap 'command -v chromium' chromium
 	$(call say,tests on the cluster)
-	@$(with-cluster) $(BIN)/pytest tests examples --ignore=tests/unit -m 'not bench' --durations=15 --durations-min=1
+	@$(with-cluster) $(BIN)/pytest tests examples --ignore=tests/unit --ignore=tests/gateway --ignore=tests/gcapi -m 'not bench' --durations=15 --durations-min=1
 
 .PHONY: clean
 clean: ## Remove what was built here; the cluster and its cache stay
