@@ -9,7 +9,7 @@ from fastapi import APIRouter
 from sqlalchemy import select
 
 from algorithm_operator.api.kinds import SocketKind
-from algorithm_operator.gateway import archiveitems, archives, images, importing, outcomes, sessions
+from algorithm_operator.gateway import archiveitems, archives, images, importing, jobs, outcomes, sessions
 from algorithm_operator.gateway.database.models import Image, Upload, UploadSession
 from algorithm_operator.gateway.errors import ApiError
 from algorithm_operator.gateway.importing import KEPT_FOR, LOST_AFTER, refresh_all
@@ -17,7 +17,7 @@ from algorithm_operator.gateway.shapes import UploadSession as Shape
 from algorithm_operator.gateway.storage import StoreUnavailable
 from algorithm_operator.kube import errors
 from algorithm_operator.kube.resources import ALGORITHM_JOBS, IMAGE_IMPORTS, Body
-from tests.gateway import imaging
+from tests.gateway import imaging, running
 from tests.gateway.fakes import NAMESPACE, Answer, Service
 from tests.gateway.imaging import NOW, ended, import_of, later, upload, url
 
@@ -26,7 +26,7 @@ SESSIONS = "cases/upload-sessions/"
 
 @pytest.fixture
 def routers() -> list[APIRouter]:
-    return [sessions.router, images.router, archiveitems.router, archives.router]
+    return [sessions.router, images.router, archiveitems.router, archives.router, jobs.router]
 
 
 @pytest.fixture
@@ -597,3 +597,19 @@ async def test_no_image_is_made_twice(gateway: Service) -> None:
     await refresh_all(gateway.gateway)
     await refresh_all(gateway.gateway)
     assert len(await gateway.database.run(lambda session: list(session.scalars(select(Image))))) == 1
+
+
+async def test_a_job_that_took_an_import_over_shows_its_image_at_once(gateway: Service) -> None:
+    """It may be over before the gateway's next look at its sessions."""
+    session = (await opened(gateway))["pk"]
+    name = import_of(gateway, session)["metadata"]["name"]
+    uid = ended(gateway, session)
+    inputs = [{"slug": "t1-mri", "imageImport": {"name": name}}, {"slug": "smoothing", "value": 1}]
+    running.put(
+        gateway,
+        running.algorithm(),
+        body := running.job("case-001", inputs=inputs, status=running.succeeded("case-001")),
+    )
+    answer = await gateway.get(f"algorithms/jobs/{body['metadata']['uid']}/")
+    shown = {each["interface"]["slug"]: each["image"] for each in answer.json()["inputs"]}
+    assert shown["t1-mri"] == url("cases/images", uid)

@@ -9,7 +9,7 @@ dies, nothing is lost, and `refresh_all` or the repeated request does the rest.
 from __future__ import annotations
 
 import logging
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Collection, Coroutine, Iterable, Sequence
 from datetime import datetime, timedelta
 from itertools import chain
 from typing import Any
@@ -163,6 +163,13 @@ async def _just_imported(gateway: Gateway, namespace: str, pk: str) -> None:
     for body in bodies:
         if body["metadata"]["uid"] == pk and body["metadata"]["name"] in rows:
             await _settle(gateway, rows[body["metadata"]["name"]], body)
+
+
+async def write_down(gateway: Gateway, namespace: str, names: Collection[str]) -> None:
+    """Write down how the ImageImports of those names ended, where a session waits for them."""
+    for row in await gateway.database.run(lambda session: outcomes.pending(session, namespace)):
+        if row.import_name in names:
+            await look(gateway, row)
 
 
 async def refresh_session(gateway: Gateway, row: UploadSession) -> UploadSession:

@@ -13,6 +13,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from algorithm_operator.api.job import Output
+from algorithm_operator.gateway import importing
 from algorithm_operator.gateway.catalogue import algorithms
 from algorithm_operator.gateway.context import Caller, Gateway
 from algorithm_operator.gateway.database.models import Image, UploadSession
@@ -76,7 +77,24 @@ async def _images(
         )
         return by_place, {name: pk for name, pk in session.execute(imported) if pk is not None}
 
-    return await gateway.database.run(look) if made or places or names else ({}, {})
+    if not (made or places or names):
+        return {}, {}
+    by_place, imported = await gateway.database.run(look)
+    if late := _taken_over(jobs) - imported.keys():
+        await importing.write_down(gateway, namespace, late)
+        by_place, imported = await gateway.database.run(look)
+    return by_place, imported
+
+
+def _taken_over(jobs: Sequence[SeenJob]) -> set[str]:
+    """The ImageImports that jobs were accepted upon: they have ended, though perhaps nobody has written that down."""
+    return {
+        each.image_import.name
+        for seen in jobs
+        if seen.job.status.algorithm is not None
+        for each in seen.job.spec.inputs
+        if each.image_import is not None
+    }
 
 
 def _made(gateway: Gateway, seen: SeenJob) -> list[Image]:
