@@ -90,9 +90,9 @@ def cluster() -> Iterator[Kube]:
 
 
 def operator_values() -> dict[str, Any]:
-    """Values beside the usual ones: T4 jobs may also go to the nodes on paper (which only scheduling tests
-    bring up), and there are a GPU type for the smaller of them, one for a node that a test may make, and one that no
-    node has."""
+    """Values beside the usual ones: the gateway is there, T4 jobs may also go to the nodes on paper (which only
+    scheduling tests bring up), and there are a GPU type for the smaller of them, one for a node that a test may make,
+    and one that no node has."""
     small = [{"key": "node.kubernetes.io/instance-type", "operator": "In", "values": ["simulated-t4-16gb"]}]
     shared = [
         {"key": "nvidia.com/gpu.product", "operator": "In", "values": ["NVIDIA-Paper"]},
@@ -100,6 +100,7 @@ def operator_values() -> dict[str, Any]:
     ]
     nowhere = [{"key": "nvidia.com/gpu.product", "operator": "In", "values": ["NVIDIA-Nowhere"]}]
     return {
+        "gateway": gateway_of_the_cluster()[0],
         "registries": {"ca": "kube-root-ca.crt"},  # the private registry's (registries.py)
         "extraTolerations": [KWOK_TOLERATION],
         "gpuTypes": {
@@ -119,7 +120,7 @@ def operator_values() -> dict[str, Any]:
 @pytest.fixture(scope="session")
 def operator(cluster: Kube) -> Kube:
     """The operator of this checkout is installed and ready, with its gateway."""
-    install([], operator_values() | {"gateway": gateway_of_the_cluster()[0]})
+    install([], operator_values())
     return cluster
 
 
