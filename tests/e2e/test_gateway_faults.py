@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+import urllib3
 
 from scripts.gateway import Address
 from tests.e2e.gateway import Person, lungs, person
@@ -32,8 +33,8 @@ def somebody(module_namespace: Namespace, store: Store, lungs_image: str, gatewa
     return person(module_namespace, gateway)
 
 
-def kill_the_gateway(kube: Kube) -> None:
-    """As a node that dies does it: at once, no goodbye. Another one is ready afterwards."""
+def kill_the_gateway(kube: Kube, somebody: Person) -> None:
+    """As a node that dies does it: at once, no goodbye. Another one is reached afterwards."""
     before = {pod["metadata"]["uid"] for pod in kube.list("pods", OPERATOR_NAMESPACE, GATEWAY_LABELS)}
     for pod in kube.list("pods", OPERATOR_NAMESPACE, GATEWAY_LABELS):
         path = kube.path("pods", OPERATOR_NAMESPACE, pod["metadata"]["name"])
@@ -48,7 +49,14 @@ def kill_the_gateway(kube: Kube) -> None:
             for pod in kube.list("pods", OPERATOR_NAMESPACE, GATEWAY_LABELS)
         )
 
+    def reached() -> bool:
+        try:
+            return somebody.request("GET", "gcapi/", token=None).status == 200
+        except urllib3.exceptions.HTTPError:
+            return False  # a Pod is ready before the node's rules lead to it
+
     eventually(ready, 90, "another gateway is ready")
+    eventually(reached, 30, "another gateway is reached")
 
 
 LOOP = """
@@ -77,7 +85,7 @@ def test_in_the_middle_of_an_upload(
     ]
     first = somebody.request("PUT", urls["1"], data[: 32 * MIB], token=None)
     assert first.status == 200
-    kill_the_gateway(module_namespace.kube)
+    kill_the_gateway(module_namespace.kube, somebody)
     assert [p["PartNumber"] for p in somebody.json("GET", f"{place}/list-parts/")["parts"]] == [1]
     second = somebody.request("PUT", urls["2"], data[32 * MIB :], token=None)
     assert second.status == 200
@@ -122,7 +130,7 @@ print(json.dumps([pks, states]))
     running = somebody.start(NEWEST, script, tmp_path)
     assert running.stdout is not None
     assert running.stdout.readline() == "1\n"
-    kill_the_gateway(module_namespace.kube)
+    kill_the_gateway(module_namespace.kube, somebody)
     said, errors = running.communicate(timeout=240)
     assert running.returncode == 0, errors
     pks, states = json.loads(said.splitlines()[-1])
@@ -136,7 +144,7 @@ def test_in_the_middle_of_a_job(somebody: Person, module_namespace: Namespace) -
     script = {"do": [["sleep", 4], ["write_json", "results.json", "survived"]]}
     body = {"algorithm": algorithm, "inputs": [{"interface": "script", "value": script}]}
     pk = somebody.json("POST", "algorithms/jobs/", body)["pk"]
-    kill_the_gateway(module_namespace.kube)
+    kill_the_gateway(module_namespace.kube, somebody)
 
     def ended() -> Object | None:
         job: Object = somebody.json("GET", f"algorithms/jobs/{pk}/")
@@ -174,7 +182,7 @@ print(hashlib.sha256(answer.content).hexdigest())
     assert running.stdout is not None
     assert running.stdout.readline() == "begun\n"
     time.sleep(0.5)
-    kill_the_gateway(module_namespace.kube)
+    kill_the_gateway(module_namespace.kube, somebody)
     said, errors = running.communicate(timeout=240)
     assert running.returncode == 0, errors
     assert said.strip() == stored["sha256"]
