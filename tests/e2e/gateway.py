@@ -34,6 +34,7 @@ LUNGS_OUTPUTS: Final[list[Object]] = [
     {"slug": "lungs-csv", "kind": "CSV file", "relativePath": "lungs.csv"},
 ]
 RUNNER: Final = "algorithm-operator-runner"
+GATEWAY_LABELS: Final = "app.kubernetes.io/name=algorithm-operator-gateway"
 
 
 @dataclass(frozen=True, slots=True)

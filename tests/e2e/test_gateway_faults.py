@@ -12,12 +12,11 @@ import pytest
 import urllib3
 
 from scripts.gateway import Address
-from tests.e2e.gateway import Person, lungs, person
+from tests.e2e.gateway import GATEWAY_LABELS, Person, lungs, person
 from tests.e2e.harness import OPERATOR_NAMESPACE, Namespace, Object, Store
 from tests.e2e.kube import Kube, eventually
 from tests.gcapi.environments import NEWEST
 
-GATEWAY_LABELS = "app.kubernetes.io/name=algorithm-operator-gateway"
 MIB = 1 << 20
 
 

@@ -11,9 +11,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from scripts.gateway import Address
-from tests.e2e.gateway import Person, lungs, person
+from tests.e2e.gateway import GATEWAY_LABELS, Person, lungs, person
 from tests.e2e.harness import OPERATOR_NAMESPACE, Namespace, Store
-from tests.e2e.test_gateway_faults import GATEWAY_LABELS
 
 ELSEWHERE = [
     "https://169.254.169.254/latest/meta-data/",

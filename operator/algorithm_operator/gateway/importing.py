@@ -9,7 +9,7 @@ dies, nothing is lost, and `refresh_all` or the repeated request does the rest.
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from datetime import datetime, timedelta
 from itertools import chain
 from typing import Any
@@ -146,30 +146,23 @@ async def image_row(caller: Caller, pk: str) -> Image:
 
     row = await gateway.database.run(read)
     if row is None:
-        await _just_imported(gateway, namespace, pk)
+        await write_down(gateway, namespace, lambda body: bool(body["metadata"]["uid"] == pk))
         row = await gateway.database.run(read)
     if row is None:
         raise not_found()
     return row
 
 
-async def _just_imported(gateway: Gateway, namespace: str, pk: str) -> None:
-    """Write down the import with that uid, if a session waits for it."""
+async def write_down(gateway: Gateway, namespace: str, wanted: Callable[[Body], bool]) -> None:
+    """Write down how those ImageImports ended that are `wanted` and that a session waits for."""
     pending = await gateway.database.run(lambda session: outcomes.pending(session, namespace))
     rows = {row.import_name: row for row in pending}
     bodies: list[Body] = []
     if rows:
         bodies, _ = await gateway.cluster.list(IMAGE_IMPORTS, namespace, label_selector=LABEL_SESSION)
     for body in bodies:
-        if body["metadata"]["uid"] == pk and body["metadata"]["name"] in rows:
+        if body["metadata"]["name"] in rows and wanted(body):
             await _settle(gateway, rows[body["metadata"]["name"]], body)
-
-
-async def write_down(gateway: Gateway, namespace: str, names: Collection[str]) -> None:
-    """Write down how the ImageImports of those names ended, where a session waits for them."""
-    for row in await gateway.database.run(lambda session: outcomes.pending(session, namespace)):
-        if row.import_name in names:
-            await look(gateway, row)
 
 
 async def refresh_session(gateway: Gateway, row: UploadSession) -> UploadSession:

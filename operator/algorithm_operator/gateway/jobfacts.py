@@ -81,7 +81,7 @@ async def _images(
         return {}, {}
     by_place, imported = await gateway.database.run(look)
     if late := _taken_over(jobs) - imported.keys():
-        await importing.write_down(gateway, namespace, late)
+        await importing.write_down(gateway, namespace, lambda body: body["metadata"]["name"] in late)
         by_place, imported = await gateway.database.run(look)
     return by_place, imported
 
